@@ -1,0 +1,1 @@
+"""Zoe shares machines: it queues, schedules and explains whole applications."""

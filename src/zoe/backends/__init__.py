@@ -1,0 +1,1 @@
+"""What runs instances: the port, its conformance twin and the real engines."""

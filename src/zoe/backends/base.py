@@ -1,0 +1,64 @@
+"""The port to what runs instances; every back-end passes the same conformance suite.
+
+A back-end is driven by id and attempt, and every call is idempotent: starting what runs, stopping
+what has stopped and removing what is gone all succeed. ``observe`` is the truth; ``watch`` only
+makes it arrive sooner.
+
+Output: a back-end appends what an instance writes to the files named by
+:func:`zoe.model.logs.log_path`, while the instance runs. Logs are therefore readable when the
+back-end, or the master, is not.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from zoe.model.cluster import Observation, ObservedInstance
+from zoe.model.errors import ZoeError
+from zoe.model.execution import Execution, ServiceInstance
+from zoe.model.resources import Resources
+
+
+class Retryable(ZoeError):
+    """The back-end could not do it now; the same call may succeed later."""
+
+
+class Refused(ZoeError):
+    """The back-end will never do this; the message says why."""
+
+
+class Backend(Protocol):
+    """Runs instances on nodes. Every call is bounded in time and raises Retryable or Refused."""
+
+    name: str
+
+    async def open(self) -> None:
+        """Connect, and adopt what earlier masters of this deployment started."""
+
+    async def close(self) -> None:
+        """Let go of everything; instances go on running."""
+
+    async def start(self, execution: Execution, instance: ServiceInstance) -> None:
+        """Start this attempt on ``instance.node``; returns once it is accepted.
+
+        ``execution`` carries all instances that are placed now, for the names of its peers.
+        """
+
+    async def stop(
+        self, instance_id: str, attempt: int, *, grace_seconds: float, shrink: bool
+    ) -> None:
+        """Begin to stop it: the shrink hook (if asked), SIGTERM, SIGKILL after the grace.
+
+        Returns at once; its end is observed. A later call with a shorter grace hastens it.
+        """
+
+    async def resize(self, instance_id: str, attempt: int, limits: Resources) -> None:
+        """Give a running instance other limits."""
+
+    async def remove(self, instance_id: str, attempt: int) -> None:
+        """Forget a stopped attempt: its exit is in the store now. Logs stay."""
+
+    async def observe(self) -> Observation:
+        """List every node and every attempt of this deployment that has not been removed."""
+
+    def watch(self) -> AsyncIterator[ObservedInstance]:
+        """Yield what changes, as it changes. A hint: it may repeat or skip. Ends on close."""

@@ -1,0 +1,1 @@
+"""The one writer: turns events into committed decisions and decisions into effects."""

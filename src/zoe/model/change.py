@@ -1,0 +1,63 @@
+"""What the master writes: each value is one state change, committed before it is acted upon."""
+
+from dataclasses import dataclass, field
+
+from zoe.model.cluster import Node
+from zoe.model.execution import ExecutionEnd, ExecutionStatus, Reason, ServiceInstance
+
+
+@dataclass(frozen=True, slots=True)
+class SetStatus:
+    """An execution goes to ``status`` at ``at`` (seconds since 1970), because of ``reason``."""
+
+    execution_id: int
+    status: ExecutionStatus
+    at: float
+    reason: str
+    end: ExecutionEnd | None = None
+    """Set when ``status`` is terminated or failed, and from ``stopping`` on."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetInstance:
+    """An instance's record becomes ``instance``, because of ``reason``."""
+
+    instance: ServiceInstance
+    at: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Defer:
+    """An execution keeps waiting at ``queue_position`` (from 1), because of ``reasons``."""
+
+    execution_id: int
+    queue_position: int
+    at: float
+    reasons: tuple[Reason, ...] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledge:
+    """The master has taken over the user's intent number ``generation``."""
+
+    execution_id: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetNodes:
+    """The nodes are now these."""
+
+    nodes: tuple[Node, ...]
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """An ended execution that its user deleted is removed with all that hangs on it."""
+
+    execution_id: int
+
+
+Change = SetStatus | SetInstance | Defer | Acknowledge | SetNodes | Forget

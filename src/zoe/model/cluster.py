@@ -1,0 +1,58 @@
+"""The machines, and what a back-end reports about them and about the instances on them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from zoe.model.execution import Exit, InstanceStatus
+from zoe.model.resources import Resources
+
+
+class NodeStatus(StrEnum):
+    """Whether a node takes instances."""
+
+    READY = "ready"
+    CORDONED = "cordoned"
+    """Takes no new instances; those on it stay."""
+    UNREACHABLE = "unreachable"
+    """Nobody knows what is on it; nothing is placed there and nothing there is taken for lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A machine: what it has, what others use of it, what it is labelled with."""
+
+    name: str
+    capacity: Resources
+    foreign: Resources = field(default_factory=Resources)
+    """Held by containers that are not ours: never given to anybody."""
+    labels: frozenset[str] = frozenset()
+    status: NodeStatus = NodeStatus.READY
+    message: str = ""
+    """Why it is not ready, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedInstance:
+    """What a back-end knows of one attempt of an instance.
+
+    ``status`` is STARTING, RUNNING, STOPPING or STOPPED; ``exit`` is set when it is STOPPED.
+    ``ports`` maps the service's port to where users reach it, as ``(host, port)``.
+    """
+
+    instance_id: str
+    attempt: int
+    node: str
+    status: InstanceStatus
+    ready: bool = False
+    address: str = ""
+    ports: Mapping[int, tuple[str, int]] = field(default_factory=dict)
+    exit: Exit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Everything a back-end sees at one moment: the whole truth, not a difference."""
+
+    nodes: tuple[Node, ...]
+    instances: tuple[ObservedInstance, ...]

@@ -1,0 +1,224 @@
+"""An execution and its instances, and the two state machines as data.
+
+The tables :data:`EXECUTION_TRANSITIONS` and :data:`INSTANCE_TRANSITIONS` are the only definition of
+what may follow what; the diagrams of the documentation are drawn from them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from zoe.model.errors import IllegalTransition
+from zoe.model.zapp import ZApp
+
+
+class ExecutionStatus(StrEnum):
+    """Where an execution is in its life."""
+
+    SUBMITTED = "submitted"
+    """Durable in the store; the master has not looked at it yet."""
+    QUEUED = "queued"
+    STARTING = "starting"
+    """Admitted: every essential instance has its room; not all have started."""
+    RUNNING = "running"
+    """Every essential instance has started (or has completed already)."""
+    STOPPING = "stopping"
+    """Its end is decided; its instances are being stopped."""
+    TERMINATED = "terminated"
+    """Ended as it should: the monitor exited with 0, or a user stopped it."""
+    FAILED = "failed"
+
+
+class InstanceStatus(StrEnum):
+    """Where an instance is in its life."""
+
+    WAITING = "waiting"
+    """Placed, its room is reserved; it waits for its dependencies or for its back-off."""
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+
+
+EXECUTION_TRANSITIONS: Mapping[ExecutionStatus, frozenset[ExecutionStatus]] = {
+    ExecutionStatus.SUBMITTED: frozenset(
+        {ExecutionStatus.QUEUED, ExecutionStatus.TERMINATED, ExecutionStatus.FAILED}
+    ),
+    ExecutionStatus.QUEUED: frozenset(
+        {ExecutionStatus.STARTING, ExecutionStatus.TERMINATED, ExecutionStatus.FAILED}
+    ),
+    ExecutionStatus.STARTING: frozenset({ExecutionStatus.RUNNING, ExecutionStatus.STOPPING}),
+    ExecutionStatus.RUNNING: frozenset({ExecutionStatus.STOPPING}),
+    ExecutionStatus.STOPPING: frozenset({ExecutionStatus.TERMINATED, ExecutionStatus.FAILED}),
+    ExecutionStatus.TERMINATED: frozenset(),
+    ExecutionStatus.FAILED: frozenset(),
+}
+
+INSTANCE_TRANSITIONS: Mapping[InstanceStatus, frozenset[InstanceStatus]] = {
+    InstanceStatus.WAITING: frozenset({InstanceStatus.STARTING, InstanceStatus.STOPPED}),
+    InstanceStatus.STARTING: frozenset(
+        {InstanceStatus.RUNNING, InstanceStatus.STOPPING, InstanceStatus.STOPPED}
+    ),
+    InstanceStatus.RUNNING: frozenset({InstanceStatus.STOPPING, InstanceStatus.STOPPED}),
+    InstanceStatus.STOPPING: frozenset({InstanceStatus.STOPPED}),
+    InstanceStatus.STOPPED: frozenset({InstanceStatus.WAITING}),
+    # A stopped instance that is tried again is placed anew, with the next attempt number.
+}
+
+ENDED = frozenset({ExecutionStatus.TERMINATED, ExecutionStatus.FAILED})
+"""The statuses that nothing follows."""
+
+
+def check_execution_transition(old: ExecutionStatus, new: ExecutionStatus) -> None:
+    """Raise IllegalTransition unless ``new`` may follow ``old``."""
+    if new not in EXECUTION_TRANSITIONS[old]:
+        raise IllegalTransition(f"an execution cannot go from {old} to {new}")
+
+
+def check_instance_transition(old: InstanceStatus, new: InstanceStatus) -> None:
+    """Raise IllegalTransition unless ``new`` may follow ``old``."""
+    if new not in INSTANCE_TRANSITIONS[old]:
+        raise IllegalTransition(f"an instance cannot go from {old} to {new}")
+
+
+class Desired(StrEnum):
+    """What the user wants of an execution; never overwritten by what is observed."""
+
+    RUN = "run"
+    STOP = "stop"
+    DELETE = "delete"
+    """Stop if it still runs, then forget it."""
+
+
+class ExitReason(StrEnum):
+    """Why an instance is no longer alive."""
+
+    COMPLETED = "completed"
+    """It exited by itself with 0."""
+    FAILED = "failed"
+    """It exited by itself with another code, or died from a signal that Zoe did not send."""
+    OUT_OF_MEMORY = "out-of-memory"
+    STOPPED = "stopped"
+    """Zoe stopped it."""
+    LOST = "lost"
+    """Its node, or what watched over it, is gone; nobody knows how it ended."""
+    NOT_STARTED = "not-started"
+    """The back-end could not start it, or it did not get ready in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How an instance ended; ``code`` and ``signal`` are None when unknown or not applicable."""
+
+    reason: ExitReason
+    code: int | None = None
+    signal: int | None = None
+    message: str = ""
+
+
+class Outcome(StrEnum):
+    """Why an execution ended."""
+
+    COMPLETED = "completed"
+    """The monitor exited with 0 (or everything essential did, where there is no monitor)."""
+    FAILED = "failed"
+    """An essential instance failed for good."""
+    STOPPED = "stopped"
+    """A user asked."""
+    TIME_LIMIT = "time-limit"
+    LOST = "lost"
+    NOT_STARTED = "not-started"
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionEnd:
+    """How an execution ended: ``exit_code`` is the monitor's (128 + n for signal n), if any."""
+
+    outcome: Outcome
+    message: str
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why an execution waits: a stable ``code`` for programs, a sentence for people."""
+
+    code: str
+    message: str
+
+
+def instance_id(execution_id: int, service: str, ordinal: int) -> str:
+    """Return the id of an instance: ``17/spark.worker/3``."""
+    return f"{execution_id}/{service}/{ordinal}"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceInstance:
+    """One container, planned or alive.
+
+    ``service`` is ``framework.service``; ordinals count from 0, the essential ones first.
+    ``attempt`` grows each time the same instance is placed again: a back-end tells two attempts
+    apart by it, and what it reports about an old attempt is ignored. Times are seconds since 1970.
+    """
+
+    execution_id: int
+    service: str
+    ordinal: int
+    essential: bool
+    status: InstanceStatus = InstanceStatus.WAITING
+    node: str = ""
+    attempt: int = 1
+    ready: bool = False
+    address: str = ""
+    """Where users and peers reach it; known once it has started."""
+    placed_at: float = 0.0
+    started_at: float | None = None
+    stopped_at: float | None = None
+    not_before: float = 0.0
+    """Back-off: it must not be started before this time."""
+    exit: Exit | None = None
+
+    @property
+    def id(self) -> str:
+        """The id, unique in the deployment: ``17/spark.worker/3``."""
+        return instance_id(self.execution_id, self.service, self.ordinal)
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether it holds room on its node."""
+        return self.status is not InstanceStatus.STOPPED
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One run of an application. Times are seconds since 1970, in UTC.
+
+    ``generation`` counts the user's intents (submit, stop, scale, delete); the store keeps beside
+    it the last one that the master has carried out.
+    """
+
+    id: int
+    name: str
+    owner: str
+    zapp: ZApp
+    submitted_at: float
+    status: ExecutionStatus = ExecutionStatus.SUBMITTED
+    desired: Desired = Desired.RUN
+    desired_by: str = ""
+    """Who asked for the present ``desired``; empty for the submitter's own wish to run."""
+    generation: int = 1
+    elastic: Mapping[str, int] = field(default_factory=dict)
+    """Elastic counts set at run time by scale, by ``framework.service``; others as in the ZApp."""
+    instances: tuple[ServiceInstance, ...] = ()
+    started_at: float | None = None
+    """When its essential instances got their room (admission)."""
+    ended_at: float | None = None
+    end: ExecutionEnd | None = None
+    reasons: tuple[Reason, ...] = ()
+    """Why it waits, as of the last decision; empty when it does not wait."""
+    queue_position: int | None = None
+    """Place in the queue, from 1; None when it does not wait."""
+
+    def elastic_count(self, service: str) -> int:
+        """How many elastic instances of ``framework.service`` are wanted now."""
+        return self.elastic.get(service, self.zapp.service(service).elastic)

@@ -1,0 +1,1 @@
+"""The encrypted ZeroMQ doorbell between the api and the master."""

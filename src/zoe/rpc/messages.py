@@ -1,0 +1,78 @@
+"""What the api and the master say to each other, as typed, versioned messages.
+
+The store is the channel; these are doorbells and questions about the master's memory. A request is
+answered once; the same request id may be sent again and gets the same answer.
+"""
+
+import msgspec
+
+VERSION = 1
+"""Version of the protocol; a peer with another one is told so and nothing else."""
+
+
+class Wake(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="wake"):
+    """Intents were committed: look at the store now."""
+
+    execution_id: int = 0
+
+
+class Ping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="ping"):
+    """Are you there?"""
+
+
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="plan"):
+    """Would this application start now? ``document`` is its text, ``parameters`` its values."""
+
+    owner: str
+    document: str
+    file: str = ""
+    parameters: dict[str, str | int | float | bool] = {}
+
+
+class Done(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="done"):
+    """It has been taken note of."""
+
+
+class Pong(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="pong"):
+    """The master is there: its epoch, since when it leads, and its back-end."""
+
+    epoch: int
+    since: float
+    backend: str
+    version: str
+
+
+class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where one instance would run."""
+
+    instance: str
+    node: str
+    essential: bool
+
+
+class Blocker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why it would not start now."""
+
+    code: str
+    message: str
+
+
+class Planned(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="planned"):
+    """The answer to ``Plan``; ``notes`` say what differs on this back-end."""
+
+    fits_now: bool
+    can_ever_fit: bool
+    placements: list[Placement]
+    reasons: list[Blocker]
+    notes: list[str] = []
+
+
+class Failed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="failed"):
+    """The request was not carried out: a stable code and a sentence."""
+
+    code: str
+    message: str
+
+
+Request = Wake | Ping | Plan
+Reply = Done | Pong | Planned | Failed

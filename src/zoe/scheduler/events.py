@@ -1,0 +1,128 @@
+"""Everything that can happen to the scheduler."""
+
+from dataclasses import dataclass
+
+from zoe.model.cluster import Node
+from zoe.model.execution import Execution, Exit
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionSubmitted:
+    """A user's execution, as the store has it: status ``submitted``, no instances yet."""
+
+    execution: Execution
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionRestored:
+    """After a restart: an execution as it was last committed, with its instances."""
+
+    execution: Execution
+
+
+@dataclass(frozen=True, slots=True)
+class TerminationRequested:
+    """A user wants it to end; ``delete`` also wants it forgotten afterwards."""
+
+    execution_id: int
+    by: str
+    delete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleRequested:
+    """A user wants at most ``elastic`` elastic instances of ``framework.service``."""
+
+    execution_id: int
+    service: str
+    elastic: int
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceStarted:
+    """The back-end has it running, at ``address``."""
+
+    instance_id: str
+    attempt: int
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceReady:
+    """Its ready check has passed (or it has none and runs)."""
+
+    instance_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceStopped:
+    """It is not alive any more, whoever caused it."""
+
+    instance_id: str
+    attempt: int
+    exit: Exit
+
+
+@dataclass(frozen=True, slots=True)
+class StartFailed:
+    """The back-end could not start it; ``retryable`` says whether trying again may help."""
+
+    instance_id: str
+    attempt: int
+    message: str
+    retryable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StopFailed:
+    """The back-end could not be asked to stop it; it will be asked again."""
+
+    instance_id: str
+    attempt: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceMissing:
+    """The store says it lives, its node answers, and the back-end does not know it."""
+
+    instance_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrphanObserved:
+    """The back-end runs an attempt that nobody wants; it has to go."""
+
+    instance_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodesObserved:
+    """The machines are now these."""
+
+    nodes: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WokeUp:
+    """A time that the scheduler asked for with ``WakeAt`` has come."""
+
+
+Event = (
+    ExecutionSubmitted
+    | ExecutionRestored
+    | TerminationRequested
+    | ScaleRequested
+    | InstanceStarted
+    | InstanceReady
+    | InstanceStopped
+    | StartFailed
+    | StopFailed
+    | InstanceMissing
+    | OrphanObserved
+    | NodesObserved
+    | WokeUp
+)

@@ -1,0 +1,1 @@
+"""Drives the scheduler that ships through virtual time."""

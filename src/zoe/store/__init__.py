@@ -1,0 +1,1 @@
+"""Where all state lives: PostgreSQL, and a twin in memory that behaves the same."""

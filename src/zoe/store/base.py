@@ -1,0 +1,182 @@
+"""The port to the state: what the api writes and reads, what the master loads and records.
+
+The api commits *intents* (submit, stop, scale, delete) and reads; the master, holding the lease
+with its epoch, loads what is not ended, records changes and acknowledges intents. Both twins,
+:class:`zoe.store.memory.MemoryStore` and :class:`zoe.store.postgres.PostgresStore`, pass the same
+conformance suite.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from zoe.model.change import Change
+from zoe.model.cluster import Node
+from zoe.model.errors import ZoeError
+from zoe.model.execution import Execution, ExecutionStatus
+from zoe.model.zapp import ZApp
+
+
+class StoreUnavailable(ZoeError):
+    """The database cannot be reached."""
+
+
+class StaleEpoch(ZoeError):
+    """Another master has taken over; this one must not write any more."""
+
+
+class NotFound(ZoeError):
+    """There is no such thing."""
+
+
+class Conflict(ZoeError):
+    """The thing is not in a state that allows this."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewExecution:
+    """What a user submits. ``source`` is the document as it was sent, for showing it again."""
+
+    name: str
+    owner: str
+    zapp: ZApp
+    source: str
+    idempotency_key: str = ""
+    """Unique per owner; the same key again returns the first execution and changes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """One row of ``execution_event``: what changed, when, why. ``id`` grows over all executions."""
+
+    id: int
+    execution_id: int
+    at: float
+    kind: str
+    """submitted, stop-requested, scale-requested, delete-requested, status, instance, deferred."""
+    message: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of executions, newest first; ``next_cursor`` is empty on the last."""
+
+    items: Sequence[Execution]
+    next_cursor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An access token as it is kept: only the sha256 of its text."""
+
+    hash: str
+    name: str
+    user: str
+    role: str
+    created_at: float
+
+
+class Store(Protocol):
+    """Everything durable. Every method may raise StoreUnavailable; nothing is half done then."""
+
+    async def open(self) -> None:
+        """Connect and check the schema; raises with instructions when it is another version."""
+
+    async def close(self) -> None:
+        """Release every connection."""
+
+    # Intents, written by the api.
+
+    async def submit(self, new: NewExecution) -> Execution:
+        """Commit a new execution, status ``submitted``, and return it with its id."""
+
+    async def request_stop(self, execution_id: int, by: str) -> Execution:
+        """Commit the wish to end it. Ended already: returned unchanged. Raises NotFound."""
+
+    async def request_scale(
+        self, execution_id: int, service: str, elastic: int, by: str
+    ) -> Execution:
+        """Commit another elastic count. Raises NotFound, and Conflict when it is ending or ended."""
+
+    async def request_delete(self, execution_id: int, by: str) -> None:
+        """Commit the wish to stop and forget it. Raises NotFound. Ended ones vanish at once."""
+
+    # Reading, by the api.
+
+    async def get(self, execution_id: int) -> Execution:
+        """Return one execution with its instances. Raises NotFound."""
+
+    async def find(self, owner: str | None, reference: str) -> Execution:
+        """Find by id, exact name or unique prefix of a name; the newest of equal names.
+
+        Raises NotFound, and Conflict naming the candidates when a prefix is ambiguous.
+        """
+
+    async def source(self, execution_id: int) -> str:
+        """Return the application description as it was submitted. Raises NotFound."""
+
+    async def page(
+        self,
+        *,
+        owner: str | None = None,
+        statuses: frozenset[ExecutionStatus] = frozenset(),
+        name: str = "",
+        limit: int = 50,
+        cursor: str = "",
+    ) -> Page:
+        """Return executions, newest first, without their instances; empty filters match all.
+
+        Raises ValueError for a cursor that it did not make.
+        """
+
+    async def history(
+        self, execution_id: int | None, *, after: int = 0, limit: int = 1000
+    ) -> Sequence[HistoryEntry]:
+        """Return history entries with ``id > after``, oldest first, of one execution or of all."""
+
+    async def nodes(self) -> Sequence[Node]:
+        """Return the nodes as the master last recorded them."""
+
+    async def counts(self) -> Mapping[ExecutionStatus, int]:
+        """Return how many executions have each status."""
+
+    # Notifications, for both.
+
+    def changes(self) -> AsyncIterator[int]:
+        """Yield an execution id soon after each commit about it, 0 when some may have been missed.
+
+        A hint, never the truth: it may repeat or skip. Ends only when it is closed.
+        """
+
+    # The master.
+
+    async def lead(self, holder: str, ttl_seconds: float) -> int | None:
+        """Take the lease when it is free or expired and return a new epoch; None when it is held."""
+
+    async def renew(self, epoch: int, ttl_seconds: float) -> None:
+        """Keep the lease. Raises StaleEpoch when another epoch has taken it."""
+
+    async def resign(self, epoch: int) -> None:
+        """Give the lease up, so that another master need not wait for its end."""
+
+    async def load(self) -> Sequence[Execution]:
+        """Return every execution that has not ended, with its instances, oldest first."""
+
+    async def intents(self) -> Sequence[Execution]:
+        """Return the executions whose newest intent is not acknowledged, with their instances."""
+
+    async def record(self, changes: Sequence[Change], epoch: int) -> None:
+        """Commit all changes and their history in one transaction, or none of them.
+
+        Raises StaleEpoch when ``epoch`` does not hold the lease, IllegalTransition when a change
+        contradicts the state machines.
+        """
+
+    # Access tokens.
+
+    async def add_token(self, token: Token) -> None:
+        """Keep a token's hash."""
+
+    async def find_token(self, hash: str) -> Token | None:
+        """Return the token with this hash, if there is one."""
