@@ -1,8 +1,8 @@
 """Every setting, with its default and what it means; read once in each program.
 
 Precedence: command line > environment (``ZOE_<NAME>``, or ``ZOE_<NAME>_FILE`` naming a file that
-holds it) > ``zoe.toml`` of the working folder > ``~/.config/zoe/config.toml`` > ``/etc/zoe/zoe.toml``
-> default. An unknown setting is an error.
+holds it) > ``zoe.toml`` of the working folder > ``~/.config/zoe/config.toml`` >
+``/etc/zoe/zoe.toml`` > default. An unknown setting is an error.
 """
 
 from pathlib import Path

@@ -17,7 +17,7 @@ class Wake(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="wake"):
 
 
 class Ping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="ping"):
-    """Are you there?"""
+    """Ask whether the master is there."""
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="plan"):

@@ -1,1 +1,1 @@
-"""Decides which executions start, where, with how many instances; pure, events in, decisions out."""
+"""Decides what starts, where, with how many instances; pure: events in, decisions out."""

@@ -97,7 +97,7 @@ class Store(Protocol):
     async def request_scale(
         self, execution_id: int, service: str, elastic: int, by: str
     ) -> Execution:
-        """Commit another elastic count. Raises NotFound, and Conflict when it is ending or ended."""
+        """Commit another elastic count. Raises NotFound; Conflict when it is ending or ended."""
 
     async def request_delete(self, execution_id: int, by: str) -> None:
         """Commit the wish to stop and forget it. Raises NotFound. Ended ones vanish at once."""
@@ -152,7 +152,7 @@ class Store(Protocol):
     # The master.
 
     async def lead(self, holder: str, ttl_seconds: float) -> int | None:
-        """Take the lease when it is free or expired and return a new epoch; None when it is held."""
+        """Take the lease if it is free or expired and return a new epoch; None if it is held."""
 
     async def renew(self, epoch: int, ttl_seconds: float) -> None:
         """Keep the lease. Raises StaleEpoch when another epoch has taken it."""
