@@ -5,10 +5,24 @@ holds it) > ``zoe.toml`` of the working folder > ``~/.config/zoe/config.toml`` >
 ``/etc/zoe/zoe.toml`` > default. An unknown setting is an error.
 """
 
+import ast
+import difflib
+import inspect
+import os
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from zoe.model.errors import Problem, ZoeError
+
+SECRETS = frozenset({"database_url", "token"})
+"""Settings that are never shown."""
 
 
 class Settings(BaseModel):
@@ -108,3 +122,194 @@ class Settings(BaseModel):
     def run_dir(self) -> Path:
         """Folder of sockets, locks and the record of what `zoe up` started."""
         return self.data_dir / "run"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the value of a setting comes from; ``place`` names the variable or the file:line."""
+
+    source: Literal["command line", "environment", "file", "default"]
+    place: str = ""
+
+    def __str__(self) -> str:
+        return self.place or self.source
+
+
+class SettingsInvalid(ZoeError):
+    """Settings that cannot be used; carries every problem at once."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(
+            "\n".join(map(str, problems)),
+            hint="`zoe config show --origin` lists the settings; docs/reference/settings.md says "
+            "what each one means.",
+        )
+
+
+_NOT_SETTINGS = re.compile(
+    r"ZOE_(TEST_REQUIRE|FAILPOINT|EXECUTION_ID|EXECUTION_NAME|USER|FRAMEWORK|SERVICE|INSTANCE"
+    r"|WORKSPACE|HOSTS_\w+|PROXY_PATH_\w+)"
+)
+"""Variables that are ours and no settings: what instances get and what tests use."""
+
+
+def settings_files(environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the files that may hold settings, the strongest first."""
+    home = environ.get("XDG_CONFIG_HOME") or os.path.join(environ.get("HOME") or "~", ".config")
+    user_file = Path(home).expanduser() / "zoe/config.toml"
+    return (Path("zoe.toml").absolute(), user_file, Path("/etc/zoe/zoe.toml"))
+
+
+def load_settings(
+    overrides: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] = os.environ,
+    files: Sequence[Path] | None = None,
+) -> tuple[Settings, Mapping[str, Origin]]:
+    """Return the settings and where each came from; raises SettingsInvalid with all problems.
+
+    ``overrides`` are the values of the command line, by setting. ``files`` replaces the usual
+    places, the strongest first; those that do not exist are skipped.
+    """
+    problems: list[Problem] = []
+    layers: list[_Layer] = []
+    for file in reversed(settings_files(environ) if files is None else files):
+        layers.append(_read_file(file, problems))
+    layers.append(_read_environment(environ, problems))
+    layers.append(
+        {
+            name: (value, Origin("command line", f"--{name.replace('_', '-')}"))
+            for name, value in (overrides or {}).items()
+        }
+    )
+
+    merged: _Layer = {}
+    for layer in layers:
+        merged.update(layer)
+    values = {name: _as_path(name, value, origin) for name, (value, origin) in merged.items()}
+    origins = {name: origin for name, (_, origin) in merged.items()}
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        problems += _wrong_values(error, origins)
+    if problems:
+        raise SettingsInvalid(problems)
+    return settings, {name: origins.get(name, Origin("default")) for name in Settings.model_fields}
+
+
+def to_environment(settings: Settings) -> dict[str, str]:
+    """Return the variables from which a child process reads exactly these settings.
+
+    Secrets are left out: give them in files of their own, with ``ZOE_<NAME>_FILE``.
+    """
+    return {
+        f"ZOE_{name.upper()}": "" if value is None else str(value)
+        for name, value in settings
+        if name not in SECRETS
+    }
+
+
+def explanations() -> Mapping[str, str]:
+    """Return what each setting means: the text below its field in this module."""
+    fields = ast.parse(inspect.getsource(Settings)).body[0]
+    assert isinstance(fields, ast.ClassDef)
+    return {
+        field.target.id: " ".join(text.value.value.split())
+        for field, text in pairwise(fields.body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
+        if isinstance(text.value.value, str)
+    }
+
+
+_Layer = dict[str, tuple[object, Origin]]
+
+
+def _read_file(file: Path, problems: list[Problem]) -> _Layer:
+    try:
+        text = file.read_text()
+        table = tomllib.loads(text)
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(Problem(f"it cannot be read: {error}", file=str(file)))
+        return {}
+    except tomllib.TOMLDecodeError as error:
+        place = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
+        line, column = map(int, place.groups()) if place else (len(text.splitlines()), 1)
+        problems.append(Problem(f"this is not TOML: {error}", "", str(file), line, column))
+        return {}
+    layer: _Layer = {}
+    for key, value in table.items():
+        line = _line_of(key, text)
+        if key in Settings.model_fields:
+            layer[key] = (value, Origin("file", f"{file}:{line}"))
+        else:
+            problems.append(
+                Problem("there is no such setting", key, str(file), line, 1, _did_you_mean(key))
+            )
+    return layer
+
+
+def _line_of(key: str, text: str) -> int:
+    """Return the line on which a top-level ``key`` is set (tomllib does not tell)."""
+    pattern = re.compile(rf"""\s*\[?\s*["']?{re.escape(key)}["']?\s*[=.\]]""")
+    return next((n for n, line in enumerate(text.splitlines(), 1) if pattern.match(line)), 1)
+
+
+def _read_environment(environ: Mapping[str, str], problems: list[Problem]) -> _Layer:
+    layer: _Layer = {}
+    for variable in sorted(environ):  # ZOE_TOKEN before ZOE_TOKEN_FILE
+        if not variable.startswith("ZOE_"):
+            continue
+        name = variable.removeprefix("ZOE_").lower()
+        named_by_file = name.removesuffix("_file")
+        origin = Origin("environment", variable)
+        if name in Settings.model_fields:
+            layer[name] = (environ[variable], origin)
+        elif name.endswith("_file") and named_by_file in Settings.model_fields:
+            if named_by_file in layer:
+                problems.append(
+                    Problem(f"set it or ZOE_{named_by_file.upper()}, not both", path=variable)
+                )
+                continue
+            try:
+                layer[named_by_file] = (Path(environ[variable]).read_text().strip(), origin)
+            except (OSError, UnicodeDecodeError) as error:
+                problems.append(Problem(f"the file cannot be read: {error}", path=variable))
+        elif not _NOT_SETTINGS.fullmatch(variable):
+            hint = _did_you_mean(name, lambda match: f"ZOE_{match.upper()}")
+            problems.append(
+                Problem("no setting belongs to this variable", path=variable, hint=hint)
+            )
+    return layer
+
+
+def _did_you_mean(name: str, spell: Callable[[str], str] = str) -> str:
+    matches = difflib.get_close_matches(name, Settings.model_fields, n=1)
+    return f"did you mean {spell(matches[0])}?" if matches else ""
+
+
+def _as_path(name: str, value: object, origin: Origin) -> object:
+    """Make folders absolute: those of a file are relative to it, others to the working folder."""
+    if name not in _PATHS or not isinstance(value, str | Path):
+        return value
+    if not str(value):
+        return None
+    base = Path(origin.place).parent if origin.source == "file" else Path.cwd()
+    return Path(os.path.normpath(base / Path(value).expanduser()))
+
+
+_PATHS = frozenset({"data_dir", "pg_bin", "zapps_dir"})
+
+
+def _wrong_values(error: ValidationError, origins: Mapping[str, Origin]) -> Iterator[Problem]:
+    for wrong in error.errors():
+        name = str(wrong["loc"][0])
+        allowed = wrong["msg"][:1].lower() + wrong["msg"][1:]
+        shown = "this value" if name in SECRETS else f"{wrong['input']!r}"
+        origin = origins.get(name, Origin("default"))
+        if wrong["type"] == "extra_forbidden":
+            yield Problem("there is no such setting", path=name, hint=_did_you_mean(name))
+        else:
+            yield Problem(f"{shown} is not allowed: {allowed}", path=f"{origin}: {name}")
