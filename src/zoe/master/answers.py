@@ -1,0 +1,82 @@
+"""What the master answers to the api over ZeroMQ."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import zoe
+from zoe.master.loop import Loop
+from zoe.model.errors import ZAppInvalid
+from zoe.model.execution import Execution
+from zoe.model.zapp import ZApp
+from zoe.model.zapp_yaml import read_zapp
+from zoe.rpc.messages import (
+    Blocker,
+    Done,
+    Failed,
+    Ping,
+    Placement,
+    Plan,
+    Planned,
+    Pong,
+    Reply,
+    Request,
+    Wake,
+)
+
+
+class Describes(Protocol):
+    """A back-end that tells what is particular about running an application on it."""
+
+    name: str
+
+    def describe(self, zapp: ZApp) -> list[str]:
+        """Return sentences for the user; empty when the application runs just as written."""
+
+
+@dataclass(slots=True)
+class Desk:
+    """Answers for whichever reign is on; between two of them it says so."""
+
+    backend: Describes
+    frameworks: Callable[[], Mapping[str, tuple[str, str]]]
+    now: Callable[[], float]
+    loop: Loop | None = None
+    epoch: int = 0
+    since: float = 0.0
+
+    async def answer(self, request: Request) -> Reply:
+        """Answer one request; never raises for what a user sent."""
+        if self.loop is None:
+            return Failed("not-leading", "The master is starting, or waits for the database.")
+        match request:
+            case Wake():
+                self.loop.ring()
+                return Done()
+            case Ping():
+                return Pong(self.epoch, self.since, self.backend.name, zoe.__version__)
+            case Plan():
+                return self._plan(request, self.loop)
+
+    def _plan(self, request: Plan, loop: Loop) -> Reply:
+        try:
+            zapp = read_zapp(
+                request.document,
+                file=request.file,
+                parameters=request.parameters,
+                catalogue=self.frameworks(),
+            )
+        except ZAppInvalid as invalid:
+            return Failed("zapp-invalid", str(invalid))
+        wish = Execution(0, zapp.name, request.owner, zapp, submitted_at=self.now())
+        admission = loop.scheduler.would_admit(wish, self.now())
+        return Planned(
+            fits_now=admission.fits_now,
+            can_ever_fit=admission.can_ever_fit,
+            placements=[
+                Placement(f"{each.service}/{each.ordinal}", each.node, each.essential)
+                for each in admission.placements
+            ],
+            reasons=[Blocker(reason.code, reason.message) for reason in admission.reasons],
+            notes=self.backend.describe(zapp),
+        )

@@ -1,0 +1,43 @@
+"""What users want, as the store has it, turned into the events that make it so.
+
+Level-triggered: the wish is compared with what the scheduler knows, so that an intent that is read
+twice, or late, or together with a newer one, does the same as one read at once.
+"""
+
+from collections.abc import Mapping
+
+from zoe.model.change import Acknowledge, Forget
+from zoe.model.execution import ENDED, Desired, Execution
+from zoe.scheduler.events import Event, ExecutionSubmitted, ScaleRequested, TerminationRequested
+
+
+def events_of(stored: Execution, known: Mapping[int, Execution]) -> list[Event]:
+    """Return the events that bring the scheduler from ``known`` to what ``stored`` wants."""
+    if stored.status in ENDED:
+        return []
+    events: list[Event] = []
+    execution = known.get(stored.id)
+    if execution is None:
+        events.append(ExecutionSubmitted(stored))
+        execution = stored
+    if stored.desired is not Desired.RUN:
+        delete = stored.desired is Desired.DELETE
+        events.append(TerminationRequested(stored.id, stored.desired_by, delete))
+    else:
+        events.extend(
+            ScaleRequested(stored.id, service, elastic)
+            for service, elastic in sorted(stored.elastic.items())
+            if execution.elastic_count(service) != elastic
+        )
+    return events
+
+
+def settled(stored: Execution) -> Acknowledge | Forget:
+    """Return the change that says that this intent has been taken over.
+
+    One that was deleted while its last instance stopped has ended by now: nothing is left to do
+    but to forget it.
+    """
+    if stored.status in ENDED and stored.desired is Desired.DELETE:
+        return Forget(stored.id)
+    return Acknowledge(stored.id, stored.generation)

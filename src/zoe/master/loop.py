@@ -1,0 +1,269 @@
+"""The master's loop: events in, decisions committed, then carried out. The one writer.
+
+A restart is just events: what the store has and what the back-end reports are reconciled, and the
+loop goes on. Whatever fails for good (the store is gone, another master leads, a bug) ends
+:meth:`Loop.run`; the program starts another one from what was committed.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from zoe.backends.base import Backend, Retryable
+from zoe.master import intents, observe
+from zoe.master.effects import Effects
+from zoe.model.change import Change, Defer, Forget, SetInstance, SetNodes, SetStatus
+from zoe.model.cluster import Observation
+from zoe.scheduler.decisions import Decision, WakeAt
+from zoe.scheduler.events import Event, WokeUp
+from zoe.scheduler.reconcile import differences, reconcile
+from zoe.scheduler.scheduler import Scheduler
+from zoe.store.base import Store, StoreUnavailable
+
+log = structlog.get_logger("master")
+
+BATCH = 100
+"""Events, or intents, that one transaction takes at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often and how long: all in seconds, but for ``concurrency``, calls at once."""
+
+    observe_seconds: float = 5.0
+    poll_seconds: float = 1.0
+    lease_seconds: float = 10.0
+    effect_timeout_seconds: float = 60.0
+    concurrency: int = 16
+
+
+class _Bell:
+    """Somebody committed an intent, or may have."""
+
+
+class Loop:
+    """One reign of one master: from taking over the state to losing or leaving it."""
+
+    def __init__(
+        self,
+        store: Store,
+        backend: Backend,
+        scheduler: Scheduler,
+        epoch: int,
+        *,
+        now: Callable[[], float] = time.time,
+        pace: Pace | None = None,
+    ) -> None:
+        self.scheduler = scheduler
+        self._store = store
+        self._backend = backend
+        self._epoch = epoch
+        self._now = now
+        self._pace = pace or Pace()
+        self._inbox: asyncio.Queue[Event | observe.Look | _Bell] = asyncio.Queue()
+        self._rung = False
+        self._alarm: asyncio.TimerHandle | None = None
+        self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._effects = Effects(
+            backend,
+            self._inbox.put_nowait,
+            self._fail,
+            concurrency=self._pace.concurrency,
+            timeout_seconds=self._pace.effect_timeout_seconds,
+        )
+
+    def ring(self) -> None:
+        """Look for intents now: somebody committed one. Rings that pile up count once."""
+        if not self._rung:
+            self._rung = True
+            self._inbox.put_nowait(_Bell())
+
+    async def run(self) -> None:
+        """Take over, then serve until cancelled.
+
+        Raises StoreUnavailable, StaleEpoch, or what a bug raised.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._keep_lease())
+                await self._take_over()
+                for part in self._parts():
+                    group.create_task(part)
+        except BaseExceptionGroup as failures:
+            raise _first(failures) from failures
+        finally:
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._failure.cancel()
+            await self._effects.close()
+
+    def _parts(self) -> Sequence[Coroutine[Any, Any, None]]:
+        return (
+            self._serve(),
+            self._poll_intents(),
+            self._hear_commits(),
+            self._hear_backend(),
+            self._look_around(),
+            self._await_failure(),
+        )
+
+    async def _take_over(self) -> None:
+        stored = await self._store.load()
+        look = await self._look()
+        log.info("takes over", epoch=self._epoch, executions=len(stored))
+        await self._step(reconcile(stored, look.observation))
+        self._remove_leftovers(look)
+
+    # The one writer.
+
+    async def _serve(self) -> None:
+        events: list[Event] = []
+        while True:
+            item = await self._inbox.get()
+            if isinstance(item, _Bell):
+                await self._step(events)
+                events = []
+                await self._take_intents()
+            elif isinstance(item, observe.Look):
+                await self._step(events)
+                events = self._compare(item)
+            else:
+                events.append(item)
+            if self._inbox.empty() or len(events) >= BATCH:
+                await self._step(events)
+                events = []
+
+    async def _take_intents(self) -> None:
+        # Read here, between two commits, so that what is read is never older than what is known.
+        self._rung = False
+        wanted = await self._store.intents()
+        for start in range(0, len(wanted), BATCH):
+            some = wanted[start : start + BATCH]
+            events = [
+                e for each in some for e in intents.events_of(each, self.scheduler.executions)
+            ]
+            await self._step(events, [intents.settled(each) for each in some])
+
+    def _compare(self, look: observe.Look) -> list[Event]:
+        self._remove_leftovers(look)
+        return differences(
+            list(self.scheduler.executions.values()),
+            look.observation,
+            ignore=self._effects.touched_since(look.mark),
+        )
+
+    def _remove_leftovers(self, look: observe.Look) -> None:
+        busy = self._effects.touched_since(look.mark)
+        found = observe.leftovers(look.observation.instances, self.scheduler.executions)
+        for instance_id, attempt in found:
+            if instance_id not in busy:
+                self._effects.remove(instance_id, attempt)
+
+    async def _step(self, events: Sequence[Event], settled: Sequence[Change] = ()) -> None:
+        """Handle events, commit what they change in one transaction, then act."""
+        decisions: list[Decision] = []
+        for event in events:
+            made = self.scheduler.handle(event, self._now())
+            log.debug("event", event=event, decisions=len(made))
+            decisions.extend(made)
+        changes = [d for d in decisions if isinstance(d, Change)]
+        changes.extend(settled)
+        if changes:
+            await self._store.record(changes, self._epoch)
+        for decision in decisions:
+            _tell(decision)
+            if isinstance(decision, WakeAt):
+                self._set_alarm(decision.time)
+        self._effects.begin(decisions, self.scheduler.executions)
+
+    def _set_alarm(self, at: float) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        delay = max(0.0, at - self._now())
+        loop = asyncio.get_running_loop()
+        self._alarm = loop.call_later(delay, self._inbox.put_nowait, WokeUp())
+
+    # What fills the inbox.
+
+    async def _poll_intents(self) -> None:
+        while True:
+            self.ring()
+            await asyncio.sleep(self._pace.poll_seconds)
+
+    async def _hear_commits(self) -> None:
+        async for _ in self._store.changes():
+            self.ring()
+
+    async def _hear_backend(self) -> None:
+        async for observed in self._backend.watch():
+            for event in observe.events_of(observed):
+                self._inbox.put_nowait(event)
+
+    async def _look_around(self) -> None:
+        while True:
+            await asyncio.sleep(self._pace.observe_seconds)
+            self._inbox.put_nowait(await self._look())
+
+    async def _look(self) -> observe.Look:
+        while True:
+            mark = self._effects.mark()
+            try:
+                async with asyncio.timeout(self._pace.effect_timeout_seconds):
+                    observation: Observation = await self._backend.observe()
+            except (Retryable, TimeoutError) as fault:
+                log.warning("the back-end does not answer", why=str(fault))
+                await asyncio.sleep(self._pace.poll_seconds)
+            else:
+                return observe.Look(observation, mark)
+
+    async def _keep_lease(self) -> None:
+        """Renew three times a lease; stop acting before it ends when the store is away."""
+        lease = self._pace.lease_seconds
+        while True:
+            await asyncio.sleep(lease / 3)
+            try:
+                async with asyncio.timeout(lease / 3):
+                    await self._store.renew(self._epoch, lease)
+            except TimeoutError as silence:
+                raise StoreUnavailable("the lease could not be renewed in time") from silence
+
+    def _fail(self, bug: BaseException) -> None:
+        if not self._failure.done():
+            self._failure.set_exception(bug)
+
+    async def _await_failure(self) -> None:
+        await self._failure
+
+
+def _tell(decision: Decision) -> None:
+    match decision:
+        case SetStatus():
+            log.info(
+                "execution",
+                id=decision.execution_id,
+                status=str(decision.status),
+                why=decision.reason,
+            )
+        case SetInstance(instance):
+            log.info(
+                "instance",
+                id=instance.id,
+                attempt=instance.attempt,
+                status=str(instance.status),
+                node=instance.node,
+                why=decision.reason,
+            )
+        case SetNodes() | Forget() | Defer() | WakeAt():
+            log.debug("decision", decision=decision)
+        case _:
+            log.debug("effect", effect=decision)
+
+
+def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the failure that began it: the first that is not a group."""
+    failure = failures.exceptions[0]
+    return _first(failure) if isinstance(failure, BaseExceptionGroup) else failure

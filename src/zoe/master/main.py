@@ -1,0 +1,154 @@
+"""The master program: leads, serves, and begins again from what was committed when it must.
+
+``python -m zoe.master.main`` reads its settings from the environment and the settings files. It
+ends within two seconds of SIGTERM and leaves running applications alone.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import time
+from contextlib import suppress
+
+import structlog
+
+import zoe.log
+from zoe.backends.base import Backend
+from zoe.backends.fake import FakeBackend
+from zoe.backends.process.backend import ProcessBackend
+from zoe.catalogue import frameworks
+from zoe.master.answers import Desk
+from zoe.master.loop import Loop, Pace
+from zoe.model.errors import ZoeError
+from zoe.rpc.keys import server_keys
+from zoe.rpc.server import Server
+from zoe.scheduler.scheduler import Scheduler
+from zoe.settings import Settings, load_settings
+from zoe.store.base import StaleEpoch, Store, StoreUnavailable
+from zoe.store.postgres import PostgresStore
+
+log = structlog.get_logger("master")
+
+RETRY_SECONDS = 0.5
+"""Pause before the master tries again to lead."""
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until cancelled."""
+    store = PostgresStore(settings.database_url, pool_size=settings.database_pool_size)
+    backend = make_backend(settings)
+    desk = Desk(backend, lambda: frameworks(settings.zapps_dir), time.time)
+    server = Server(settings.master_endpoint, server_keys(settings.keys_dir), desk.answer)
+    await server.start()
+    try:
+        await backend.open()
+        await reign(settings, store, backend, desk)
+    finally:
+        await server.stop()
+        await backend.close()
+        await store.close()
+
+
+async def reign(settings: Settings, store: Store, backend: Backend, desk: Desk) -> None:
+    """Lead whenever possible, one reign after the other."""
+    await _open(store)
+    holder = f"{socket.gethostname()}:{os.getpid()}"
+    while True:
+        epoch = await _lead(store, holder, settings.lease_seconds)
+        loop = Loop(store, backend, make_scheduler(settings), epoch, pace=pace(settings))
+        desk.loop, desk.epoch, desk.since = loop, epoch, time.time()
+        try:
+            await loop.run()
+        except (StoreUnavailable, StaleEpoch) as loss:
+            log.warning("stops leading", epoch=epoch, why=str(loss))
+        finally:
+            desk.loop = None
+            with suppress(ZoeError, TimeoutError):
+                async with asyncio.timeout(RETRY_SECONDS):
+                    await store.resign(epoch)
+        await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _open(store: Store) -> None:
+    while True:
+        try:
+            return await store.open()
+        except StoreUnavailable as fault:
+            log.warning("waits for the database", why=str(fault))
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _lead(store: Store, holder: str, lease_seconds: float) -> int:
+    told = False
+    while True:
+        try:
+            epoch = await store.lead(holder, lease_seconds)
+        except StoreUnavailable as fault:
+            log.warning("waits for the database", why=str(fault))
+        else:
+            if epoch is not None:
+                return epoch
+            if not told:
+                log.info("stands by: another master leads")
+                told = True
+        await asyncio.sleep(RETRY_SECONDS)
+
+
+def make_backend(settings: Settings) -> ProcessBackend | FakeBackend:
+    """Build the back-end that the settings name."""
+    match settings.backend:
+        case "fake":
+            return FakeBackend()
+        case "process":
+            return ProcessBackend(settings)
+
+
+def make_scheduler(settings: Settings) -> Scheduler:
+    """Build the scheduler that the settings describe."""
+    return Scheduler(
+        policy=settings.policy,
+        start_attempts=settings.start_attempts,
+        elastic_attempts=settings.elastic_attempts,
+        backoff_seconds=settings.backoff_seconds,
+        stop_grace_seconds=settings.stop_grace_seconds,
+    )
+
+
+def pace(settings: Settings) -> Pace:
+    """Take the loop's pace from the settings."""
+    return Pace(
+        observe_seconds=settings.observe_seconds,
+        poll_seconds=settings.poll_seconds,
+        lease_seconds=settings.lease_seconds,
+        effect_timeout_seconds=settings.effect_timeout_seconds,
+        concurrency=settings.effects_concurrency,
+    )
+
+
+async def _until_told(settings: Settings) -> None:
+    serving = asyncio.create_task(serve(settings))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, serving.cancel)
+    with suppress(asyncio.CancelledError):
+        await serving
+
+
+def main() -> int:
+    """Run the master; return the exit code."""
+    try:
+        settings, _ = load_settings()
+        zoe.log.configure(settings.log_level, settings.log_format)
+        asyncio.run(_until_told(settings))
+    except ZoeError as error:
+        print(f"zoe master: {error}", file=sys.stderr)  # noqa: T201  # logging may not be set up
+        if error.hint:
+            print(f"  {error.hint}", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
