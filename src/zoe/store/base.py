@@ -180,3 +180,6 @@ class Store(Protocol):
 
     async def find_token(self, hash: str) -> Token | None:
         """Return the token with this hash, if there is one."""
+
+    async def tokens(self) -> Sequence[Token]:
+        """Return every token, oldest first."""
