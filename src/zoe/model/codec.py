@@ -1,6 +1,6 @@
 """Model values to JSON-compatible objects and back: for the database, the messages and REST."""
 
-from collections.abc import Hashable
+from collections.abc import Callable
 from functools import cache
 from typing import Any, TypeVar
 
@@ -9,6 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 from zoe.model.errors import ZoeError
 
 T = TypeVar("T")
+
+_adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
 
 
 class Undecodable(ZoeError):
@@ -31,8 +33,3 @@ def from_json(kind: type[T], value: object) -> T:
     except ValidationError as error:
         raise Undecodable(f"this is not a {kind.__name__}: {error}") from error
     return decoded
-
-
-@cache
-def _adapter(kind: Hashable) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
