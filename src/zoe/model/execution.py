@@ -176,6 +176,8 @@ class ServiceInstance:
     stopped_at: float | None = None
     not_before: float = 0.0
     """Back-off: it must not be started before this time."""
+    failures: int = 0
+    """How many of its attempts failed; being taken back is none."""
     exit: Exit | None = None
 
     @property
