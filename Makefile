@@ -1,0 +1,80 @@
+# Everything that one does with this repository. `make` lists it.
+# Needs Python 3.11 or newer with its venv module; uses uv when it is there, else pip.
+
+BIN := .venv/bin
+DATA := src/zoe zapps demo tests
+FIND_PYTHON := for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& command -v $$p && break; done
+PYTHON ?= $(shell $(FIND_PYTHON))
+UV ?= $(shell command -v uv)
+
+UNIT := tests --ignore=tests/conformance --ignore=tests/integration --ignore=tests/e2e \
+	--ignore=tests/bench
+BROWSER := tests/e2e/browser
+SEEDS ?= 20
+START ?= 0
+
+.DEFAULT_GOAL := help
+.PHONY: help install dev demo test check unit bench fuzz docs lock clean
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+install: .venv/.installed ## Make .venv with the zoe command and what the demo needs.
+
+dev: .venv/.installed-dev ## Make .venv with the tools for working on Zoe, too.
+
+demo: .venv/.installed ## Run a distributed application, and a second one that takes room from it.
+	$(BIN)/python demo/run.py
+
+test: .venv/.installed-dev ## Run every test; says which were skipped, and why.
+	$(BIN)/pytest --ignore=$(BROWSER)
+	$(BIN)/pytest $(BROWSER)
+
+check: .venv/.installed-dev ## Format, lint, types, contracts, and the tests that need no service.
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest $(UNIT) -n 2 -q
+
+bench: .venv/.installed-dev ## Measure, as JSON lines; SUITE=name for one suite.
+	$(BIN)/python tests/bench/run.py $(SUITE)
+
+fuzz: .venv/.installed-dev ## Property tests with SEEDS=20 seeds from START=0.
+	@for seed in $$(seq $(START) $$(($(START) + $(SEEDS) - 1))); do \
+		$(BIN)/pytest tests/properties -q --hypothesis-seed=$$seed || \
+		{ echo "to see it again: make fuzz SEEDS=1 START=$$seed"; exit 1; }; \
+	done
+
+docs: .venv/.installed-dev ## Build the documentation in site/; a broken link is an error.
+	$(BIN)/mkdocs build --strict
+
+clean: ## Remove what the other targets made, except .venv.
+	rm -rf .demo site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		.import_linter_cache .coverage
+	find $(DATA) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "Zoe needs Python 3.11 or newer with venv:" \
+		"apt-get install python3 python3-venv" >&2; exit 1; }
+	$(if $(UV),$(UV) venv --quiet --python "$(PYTHON)" .venv,"$(PYTHON)" -m venv .venv)
+
+# The stamps make the second time quick. --inexact: installing for the demo removes no tools.
+.venv/.installed: .venv/bin/python pyproject.toml uv.lock
+ifneq ($(UV),)
+	$(UV) sync --quiet --frozen --inexact --no-dev --extra demo
+else
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
+endif
+	@touch $@
+
+.venv/.installed-dev: .venv/.installed
+ifneq ($(UV),)
+	$(UV) sync --quiet --frozen --inexact --extra demo
+else
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
+endif
+	@touch $@
