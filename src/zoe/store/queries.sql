@@ -1,0 +1,212 @@
+-- Every statement of zoe/store/postgres.py. "-- name: x" begins one; {x} inserts another.
+
+-- name: columns
+id, name, owner, zapp::text AS zapp, submitted_at, status, desired, desired_by, generation, elastic,
+started_at, ended_at, ending, reasons, queue_position
+
+-- name: columns_and_instances
+{columns}, (
+    SELECT jsonb_agg(instance.document ORDER BY instance.service, instance.ordinal)
+    FROM instance WHERE instance.execution_id = execution.id
+) AS instances
+
+-- name: now
+extract(epoch FROM clock_timestamp())::double precision
+
+-- name: lock_history
+-- Whoever writes history does it alone until its commit: so ids become visible in their order, and
+-- a reader that goes on after the last id it saw misses nothing.
+SELECT pg_advisory_xact_lock(1517249863, 0)
+
+-- name: notify
+SELECT pg_notify('zoe_changes', %(payload)s)
+
+-- name: submit
+WITH new AS (
+    INSERT INTO execution (name, owner, zapp, source, idempotency_key, submitted_at)
+    VALUES (%(name)s, %(owner)s, %(zapp)s, %(source)s, %(idempotency_key)s, {now})
+    ON CONFLICT (owner, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+    RETURNING *
+), event AS (
+    INSERT INTO execution_event (execution_id, at, kind, message, detail)
+    SELECT id, submitted_at, %(kind)s, %(message)s, %(detail)s FROM new
+)
+SELECT {columns}, NULL AS instances FROM new AS execution
+
+-- name: by_key
+SELECT {columns_and_instances} FROM execution
+WHERE owner = %(owner)s AND idempotency_key = %(idempotency_key)s
+
+-- name: lock_execution
+SELECT {columns_and_instances} FROM execution WHERE id = %(id)s FOR UPDATE
+
+-- name: desire
+WITH changed AS (
+    UPDATE execution
+    SET desired = %(desired)s, desired_by = %(by)s, generation = generation + 1
+    WHERE id = %(id)s
+    RETURNING id
+)
+INSERT INTO execution_event (execution_id, at, kind, message, detail)
+SELECT id, {now}, %(kind)s, %(message)s, %(detail)s FROM changed
+
+-- name: scale
+WITH changed AS (
+    UPDATE execution
+    SET elastic = elastic || jsonb_build_object(%(service)s::text, %(elastic)s::bigint),
+        generation = generation + 1
+    WHERE id = %(id)s
+    RETURNING id
+)
+INSERT INTO execution_event (execution_id, at, kind, message, detail)
+SELECT id, {now}, %(kind)s, %(message)s, %(detail)s FROM changed
+
+-- name: get
+SELECT {columns_and_instances} FROM execution WHERE id = %(id)s
+
+-- name: source
+SELECT source FROM execution WHERE id = %(id)s
+
+-- name: find_by_id
+SELECT {columns_and_instances} FROM execution
+WHERE id = %(id)s AND (%(owner)s::text IS NULL OR owner = %(owner)s)
+
+-- name: find_by_name
+SELECT {columns_and_instances} FROM execution
+WHERE name = %(name)s AND (%(owner)s::text IS NULL OR owner = %(owner)s)
+ORDER BY id DESC LIMIT 1
+
+-- name: names_with_prefix
+SELECT DISTINCT name FROM execution
+WHERE name >= %(prefix)s AND name < %(after)s AND (%(owner)s::text IS NULL OR owner = %(owner)s)
+ORDER BY name LIMIT %(limit)s
+
+-- name: page
+SELECT {columns}, NULL AS instances FROM execution
+
+-- name: history
+SELECT id, execution_id, at, kind, message, detail FROM execution_event
+WHERE id > %(after)s ORDER BY id LIMIT %(limit)s
+
+-- name: history_of_one
+SELECT id, execution_id, at, kind, message, detail FROM execution_event
+WHERE execution_id = %(id)s AND id > %(after)s ORDER BY id LIMIT %(limit)s
+
+-- name: nodes
+SELECT document FROM node ORDER BY name
+
+-- name: counts
+SELECT status, count(*) AS count FROM execution GROUP BY status
+
+-- name: load
+SELECT {columns_and_instances} FROM execution
+WHERE status NOT IN ('terminated', 'failed') ORDER BY id
+
+-- name: intents
+SELECT {columns_and_instances} FROM execution
+WHERE generation <> acknowledged_generation ORDER BY id
+
+-- name: fence
+SELECT fence(%(epoch)s)
+
+-- name: set_status
+WITH changed AS (
+    UPDATE execution
+    SET status = %(status)s,
+        started_at = CASE WHEN %(status)s = 'starting' THEN %(at)s ELSE started_at END,
+        ended_at = CASE WHEN %(is_ended)s THEN %(at)s END,
+        ending = coalesce(%(end)s::jsonb, ending),
+        reasons = CASE WHEN %(status)s = 'queued' THEN reasons ELSE '[]' END,
+        queue_position = CASE WHEN %(status)s = 'queued' THEN queue_position END
+    WHERE id = %(id)s
+    RETURNING id
+)
+INSERT INTO execution_event (execution_id, at, kind, message, detail)
+SELECT id, %(at)s, %(kind)s, %(message)s, %(detail)s FROM changed
+
+-- name: set_instance
+WITH changed AS (
+    INSERT INTO instance (execution_id, service, ordinal, attempt, status, node, document)
+    SELECT id, %(service)s, %(ordinal)s, %(attempt)s, %(status)s, %(node)s, %(document)s
+    FROM execution WHERE id = %(id)s
+    ON CONFLICT (execution_id, service, ordinal) DO UPDATE
+    SET attempt = excluded.attempt, status = excluded.status, node = excluded.node,
+        document = excluded.document
+    RETURNING execution_id
+)
+INSERT INTO execution_event (execution_id, at, kind, message, detail)
+SELECT execution_id, %(at)s, %(kind)s, %(message)s, %(detail)s FROM changed
+
+-- name: defer
+-- A new place in the queue alone is not worth a line of history.
+WITH previous AS (
+    SELECT id, reasons FROM execution WHERE id = %(id)s
+), changed AS (
+    UPDATE execution SET reasons = %(reasons)s, queue_position = %(queue_position)s
+    WHERE id = %(id)s AND status IN ('submitted', 'queued')
+    RETURNING id, reasons
+), event AS (
+    INSERT INTO execution_event (execution_id, at, kind, message, detail)
+    SELECT id, %(at)s, %(kind)s, %(message)s, %(detail)s
+    FROM changed JOIN previous USING (id) WHERE changed.reasons <> previous.reasons
+)
+SELECT changed.id IS NOT NULL AS is_waiting FROM previous LEFT JOIN changed USING (id)
+
+-- name: acknowledge
+UPDATE execution SET acknowledged_generation = greatest(acknowledged_generation, %(generation)s)
+WHERE id = %(id)s
+
+-- name: set_nodes
+WITH given AS (
+    SELECT document ->> 'name' AS name, document
+    FROM jsonb_array_elements(%(nodes)s::jsonb) AS document
+), gone AS (
+    DELETE FROM node WHERE name NOT IN (SELECT name FROM given)
+)
+INSERT INTO node (name, at, document) SELECT name, %(at)s, document FROM given
+ON CONFLICT (name) DO UPDATE SET at = excluded.at, document = excluded.document
+
+-- name: forget
+WITH gone AS (
+    DELETE FROM execution
+    WHERE id = %(id)s AND desired = 'delete' AND status IN ('terminated', 'failed')
+    RETURNING id
+)
+SELECT id FROM execution WHERE id = %(id)s AND id NOT IN (SELECT id FROM gone)
+
+-- name: delete
+DELETE FROM execution WHERE id = %(id)s
+
+-- name: lock_leader
+SELECT epoch, holder IS NULL OR expires_at <= clock_timestamp() AS is_free FROM leader FOR UPDATE
+
+-- name: is_session_gone
+-- The leader's session holds this lock as long as it lives; we get it only when it does not.
+SELECT pg_try_advisory_xact_lock(1517249864, %(epoch)s::integer) AS is_gone
+
+-- name: take_lease
+UPDATE leader
+SET epoch = epoch + 1, holder = %(holder)s,
+    expires_at = clock_timestamp() + make_interval(secs => %(ttl)s)
+RETURNING epoch
+
+-- name: hold_session_lock
+SELECT pg_try_advisory_lock(1517249864, %(epoch)s::integer)
+
+-- name: renew_lease
+UPDATE leader SET expires_at = clock_timestamp() + make_interval(secs => %(ttl)s)
+WHERE epoch = %(epoch)s AND holder IS NOT NULL
+
+-- name: resign_lease
+UPDATE leader SET holder = NULL, expires_at = '-infinity' WHERE epoch = %(epoch)s
+
+-- name: add_token
+INSERT INTO token (hash, name, "user", role, created_at)
+VALUES (%(hash)s, %(name)s, %(user)s, %(role)s, %(created_at)s)
+ON CONFLICT (hash) DO NOTHING
+
+-- name: find_token
+SELECT hash, name, "user", role, created_at FROM token WHERE hash = %(hash)s
+
+-- name: tokens
+SELECT hash, name, "user", role, created_at FROM token ORDER BY created_at, hash
