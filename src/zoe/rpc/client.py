@@ -1,6 +1,7 @@
 """The api's end of the protocol: questions with a deadline, and hints that cost next to nothing."""
 
 import asyncio
+import contextlib
 import os
 from typing import Self
 
@@ -16,7 +17,9 @@ from zoe.rpc.messages import Failed, Reply, Request, Wake
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 0.4
 """Pauses between two tries of one question; they double."""
-HINT_PAUSE_SECONDS = 0.01
+UNCONNECTED_PAUSE_SECONDS = 0.01
+"""Pause between two looks whether there is a connection."""
+REDIAL_SECONDS = 0.5
 QUEUED_MESSAGES = 256
 QUESTIONS = 1024
 """Questions under way at once; the others are answered with Failed("busy")."""
@@ -103,11 +106,12 @@ class Client:
         pause = FIRST_PAUSE_SECONDS
         try:
             while (left := until - loop.time()) > 0:
-                await self._send(frames.pack(request_id, request, left))
-                await asyncio.wait((answer,), timeout=min(pause, left))
+                wait = UNCONNECTED_PAUSE_SECONDS
+                if await self._send(frames.pack(request_id, request, left)):
+                    wait, pause = pause, min(2 * pause, LONGEST_PAUSE_SECONDS)
+                await asyncio.wait((answer,), timeout=min(wait, left))
                 if answer.done():
                     return answer.result()
-                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
         except frames.TooLarge as error:
             return Failed("too-large", str(error))
         finally:
@@ -126,7 +130,7 @@ class Client:
             if loop.time() >= until:
                 self.lost_hints += 1
                 return
-            await asyncio.sleep(HINT_PAUSE_SECONDS)
+            await asyncio.sleep(UNCONNECTED_PAUSE_SECONDS)
 
     async def _send(self, frame: bytes) -> bool:
         try:
@@ -164,13 +168,27 @@ class Client:
             )
 
     async def _watch(self) -> None:
-        """Keep in mind why there is no connection; the socket itself says nothing about it."""
+        """Keep in mind why there is no connection, and dial again where ZeroMQ gives up.
+
+        The socket itself tells neither: a refused key, or a peer that speaks something else, ends
+        its tries silently and for good.
+        """
+        given_up = False
         while True:
-            event = (await recv_monitor_message(self._monitor))["event"]
-            if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                self._trouble = ""
-            elif event in _TROUBLES:
-                self._trouble = _TROUBLES[event]
+            try:
+                async with asyncio.timeout(REDIAL_SECONDS if given_up else None):
+                    event = (await recv_monitor_message(self._monitor))["event"]
+            except TimeoutError:
+                with contextlib.suppress(zmq.ZMQError):  # it may be gone already
+                    self._dealer.disconnect(self.endpoint)
+                self._dealer.connect(self.endpoint)
+                given_up = False
+                continue
+            self._trouble = _TROUBLES.get(event, self._trouble)
+            if event == zmq.EVENT_DISCONNECTED:
+                given_up = True  # unless it says that it tries again
+            elif event in (zmq.EVENT_CONNECT_RETRIED, zmq.EVENT_CONNECTED):
+                given_up = False
 
     def _close(self) -> None:
         self._dealer.disable_monitor()
@@ -180,6 +198,8 @@ class Client:
 
 
 _TROUBLES: dict[int, str] = {
+    zmq.EVENT_CLOSED: "nothing listens there: is the master running?",
+    zmq.EVENT_CONNECTED: "something listens there, but it hangs or is no master",
     zmq.EVENT_HANDSHAKE_FAILED_AUTH: (
         "it refused the key of this program: copy api.public into the folder of keys on the "
         "machine of the master, and start the master again"
@@ -188,8 +208,7 @@ _TROUBLES: dict[int, str] = {
         "something listens there, and it does not have the key in master.public: copy that file "
         "from the machine of the master"
     ),
-    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: "something else than a master listens there",
-    zmq.EVENT_CONNECT_RETRIED: "nothing listens there: is the master running?",
+    zmq.EVENT_HANDSHAKE_SUCCEEDED: "",
 }
 
 
