@@ -53,7 +53,7 @@ class Answer(BaseModel):
 class Question(BaseModel):
     """What the api receives: immutable, and strict about unknown fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", regex_engine="python-re")
 
 
 # Requests.
@@ -287,7 +287,7 @@ class LogText(Answer):
     """A piece of the output of one attempt of an instance.
 
     In live logs (``event: log``) the pieces of one file follow each other; ``text`` never cuts a
-    character, and a line only where it is very long.
+    character, and a line only where it is very long or goes on after a pause.
     """
 
     instance: str
@@ -369,7 +369,7 @@ class PlacementView(Answer):
 
 
 class PlanView(Answer):
-    """Would this application start now, and if not, why not?"""
+    """Whether this application would start now, and if not, why not."""
 
     fits_now: bool
     can_ever_fit: bool

@@ -1,0 +1,249 @@
+"""Every request of the REST interface as a value, shared by the blocking and the async client.
+
+A function here says what is sent and how the answer is read; ``Zoe`` and ``AsyncZoe`` have one
+method of the same name and arguments for each. ``ref`` is an execution's id, its name, or a unique
+prefix of its name. Every call is safe to repeat, and is repeated when nobody answers.
+"""
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+from pydantic import BaseModel
+
+from zoe.model.execution import ExecutionStatus
+from zoe.model.rest import (
+    API_PREFIX,
+    ExecutionDetail,
+    ExecutionPage,
+    FollowEnd,
+    HistoryPage,
+    HistoryView,
+    LogPage,
+    LogText,
+    NodePage,
+    ParameterValue,
+    PlanView,
+    ReadyView,
+    ScaleRequest,
+    SubmitRequest,
+    ValidateView,
+    VersionView,
+    WhoView,
+    WhyView,
+)
+
+Answer = TypeVar("Answer")
+Model = TypeVar("Model", bound=BaseModel)
+
+Ref = str | int
+
+WAIT_SECONDS = 30.0
+"""How long the api holds one request to wait; longer waits are several requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[Answer]):
+    """One request, and how its answer is read."""
+
+    method: str
+    path: str
+    read: Callable[[bytes], Answer]
+    query: Mapping[str, str | list[str]] = field(default_factory=dict)
+    body: BaseModel | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    timeout_seconds: float = 30.0
+    accept_errors: frozenset[int] = frozenset()
+    """Statuses above 399 whose body is an answer nevertheless."""
+
+
+def submit(
+    document: str,
+    *,
+    name: str = "",
+    parameters: Mapping[str, ParameterValue] | None = None,
+    file: str = "",
+    idempotency_key: str = "",
+) -> Call[ExecutionDetail]:
+    """Submit an application description; returns as soon as the execution is durable.
+
+    ``file`` is its name in error messages. With the same ``idempotency_key`` again, the first
+    execution is returned. Raises Rejected with every mistake in the description.
+    """
+    key = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+    body = _application(document, name, parameters, file)
+    return Call("POST", "/executions", _as(ExecutionDetail), body=body, headers=key)
+
+
+def executions(
+    *,
+    statuses: Iterable[ExecutionStatus] = (),
+    name: str = "",
+    owner: str = "",
+    all: bool = False,
+    limit: int = 50,
+    cursor: str = "",
+) -> Call[ExecutionPage]:
+    """Return one page of executions, newest first; those that have ended only with ``all``."""
+    query: dict[str, str | list[str]] = {"status": [str(status) for status in statuses]}
+    query |= {"name": name, "owner": owner, "cursor": cursor, "limit": str(limit)}
+    return Call("GET", "/executions", _as(ExecutionPage), query | ({"all": "true"} if all else {}))
+
+
+def show(ref: Ref) -> Call[ExecutionDetail]:
+    """Return all there is to know about one execution."""
+    return Call("GET", _execution(ref), _as(ExecutionDetail))
+
+
+def why(ref: Ref) -> Call[WhyView]:
+    """Return why it waits, or what it does."""
+    return Call("GET", f"{_execution(ref)}/why", _as(WhyView))
+
+
+def wait_a_while(ref: Ref, *, timeout: float = WAIT_SECONDS) -> Call[ExecutionDetail]:
+    """Return the execution when it has ended, or as it is after ``timeout`` (<= 60) seconds."""
+    query = {"timeout": f"{timeout:g}"}
+    path = f"{_execution(ref)}/wait"
+    return Call("GET", path, _as(ExecutionDetail), query, timeout_seconds=timeout + 10)
+
+
+def stop(ref: Ref) -> Call[ExecutionDetail]:
+    """Ask for its end; one that has ended is left as it is."""
+    return Call("POST", f"{_execution(ref)}/stop", _as(ExecutionDetail))
+
+
+def scale(ref: Ref, service: str, elastic: int) -> Call[ExecutionDetail]:
+    """Ask for at most ``elastic`` elastic instances of ``framework.service``."""
+    body = ScaleRequest(service=service, elastic=elastic)
+    return Call("POST", f"{_execution(ref)}/scale", _as(ExecutionDetail), body=body)
+
+
+def remove(ref: Ref) -> Call[None]:
+    """Forget an execution; one that has not ended is stopped first."""
+    return Call("DELETE", _execution(ref), lambda _: None)
+
+
+def logs(
+    ref: Ref, *, service: str = "", stream: str = "", tail: int | None = None
+) -> Call[LogPage]:
+    """Return the output so far; ``service`` is ``framework.service`` or with ``.ordinal``."""
+    query = log_query(service, stream, tail)
+    accept = {"Accept": "application/json"}
+    return Call("GET", f"{_execution(ref)}/logs", _as(LogPage), query, headers=accept)
+
+
+def events(ref: Ref | None = None, *, limit: int = 1000, cursor: str = "") -> Call[HistoryPage]:
+    """Return one page of the history, oldest first, of one execution or of all."""
+    query = {"limit": str(limit), "cursor": cursor}
+    return Call("GET", events_path(ref), _as(HistoryPage), query)
+
+
+def source(ref: Ref) -> Call[str]:
+    """Return the application description as it was submitted."""
+    return Call("GET", f"{_execution(ref)}/source", bytes.decode)
+
+
+def nodes() -> Call[NodePage]:
+    """Return the machines: what they have, what is reserved, what runs there."""
+    return Call("GET", "/nodes", _as(NodePage))
+
+
+def validate(
+    document: str, *, parameters: Mapping[str, ParameterValue] | None = None, file: str = ""
+) -> Call[ValidateView]:
+    """Check an application description without submitting it."""
+    body = _application(document, "", parameters, file)
+    return Call("POST", "/validate", _as(ValidateView), body=body)
+
+
+def plan(
+    document: str, *, parameters: Mapping[str, ParameterValue] | None = None, file: str = ""
+) -> Call[PlanView]:
+    """Ask whether it would start now, where, and if not, why not."""
+    body = _application(document, "", parameters, file)
+    return Call("POST", "/plan", _as(PlanView), body=body)
+
+
+def whoami() -> Call[WhoView]:
+    """Return whose token this is."""
+    return Call("GET", "/whoami", _as(WhoView))
+
+
+def version() -> Call[VersionView]:
+    """Return what the server is; needs no token."""
+    return Call("GET", "/version", _as(VersionView))
+
+
+def ready() -> Call[ReadyView]:
+    """Return whether the api reaches the store and the master; needs no token."""
+    return Call("GET", "/readyz", _as(ReadyView), accept_errors=frozenset({503}))
+
+
+# Streams: where they are, and what their messages are.
+
+
+def logs_path(ref: Ref) -> str:
+    """Return the address of the logs of an execution."""
+    return f"{_execution(ref)}/logs"
+
+
+def log_query(service: str, stream: str, tail: int | None) -> dict[str, str]:
+    """Return what is asked of the logs, without what is not said."""
+    asked = {"service": service, "stream": stream, "tail": "" if tail is None else str(tail)}
+    return {name: value for name, value in asked.items() if value}
+
+
+def events_path(ref: Ref | None) -> str:
+    """Return the address of the history of an execution, or of all."""
+    return "/events" if ref is None else f"{_execution(ref)}/events"
+
+
+MESSAGES: Mapping[str, type[LogText | HistoryView | FollowEnd]] = {
+    "log": LogText,
+    "history": HistoryView,
+    "end": FollowEnd,
+}
+"""What the events of a stream carry, by their names; others are of a newer server."""
+
+
+def pauses(seconds: float) -> Iterator[float]:
+    """Yield growing pauses between attempts that add up to ``seconds``."""
+    pause = 0.05
+    while seconds > 0:
+        yield min(pause, seconds)
+        seconds -= pause
+        pause = min(pause * 2, 2.0)
+
+
+def url_of(server: str, path: str) -> str:
+    """Return the whole address of ``path``."""
+    return f"{server.rstrip('/')}{API_PREFIX}{path}"
+
+
+def arguments(call: Call[Any], token: str) -> dict[str, Any]:
+    """Return what the HTTP client wants to know of a call."""
+    headers = dict(call.headers) | ({"Authorization": f"Bearer {token}"} if token else {})
+    if call.body is not None:
+        headers["Content-Type"] = "application/json"
+    return {
+        "params": {name: value for name, value in call.query.items() if value},
+        "content": call.body.model_dump_json() if call.body is not None else None,
+        "headers": headers,
+        "timeout": call.timeout_seconds,
+    }
+
+
+def _as(model: type[Model]) -> Callable[[bytes], Model]:
+    return model.model_validate_json
+
+
+def _execution(ref: Ref) -> str:
+    return f"/executions/{quote(str(ref), safe='')}"
+
+
+def _application(
+    document: str, name: str, parameters: Mapping[str, ParameterValue] | None, file: str
+) -> SubmitRequest:
+    return SubmitRequest(document=document, file=file, name=name, parameters=dict(parameters or {}))

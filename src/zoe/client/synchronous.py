@@ -1,0 +1,164 @@
+"""The client that blocks: ``with Zoe() as zoe: zoe.submit(...)``."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import wraps
+from types import TracebackType
+from typing import Concatenate, ParamSpec, Self, TypeVar
+
+import httpx2
+
+from zoe.client import calls
+from zoe.client.calls import Call, Ref
+from zoe.client.connection import FOLLOW_TIMEOUT, Position, target
+from zoe.client.errors import TimedOut, failure, no_answer
+from zoe.model.rest import ExecutionDetail, FollowEnd, HistoryView, LogText
+
+Arguments = ParamSpec("Arguments")
+Answer = TypeVar("Answer")
+
+
+def _method(
+    describe: Callable[Arguments, Call[Answer]],
+) -> "Callable[Concatenate[Zoe, Arguments], Answer]":
+    """Turn the description of a request into the method that makes it."""
+
+    @wraps(describe)
+    def method(self: "Zoe", /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
+        return self.ask(describe(*args, **kwargs))
+
+    return method
+
+
+class Zoe:
+    """A connection to an api.
+
+    Without ``url`` and ``token``: those of the settings, else those that ``zoe up`` or ``zoe
+    login`` kept. ``retry_seconds`` says how long a request that nobody answers is repeated.
+    """
+
+    def __init__(
+        self,
+        url: str = "",
+        token: str = "",
+        *,
+        retry_seconds: float = 1.0,
+        transport: httpx2.BaseTransport | None = None,
+    ) -> None:
+        self._target = target(url, token)
+        self._retry_seconds = retry_seconds
+        self._http = httpx2.Client(transport=transport, trust_env=self._target.trust_env)
+
+    @property
+    def url(self) -> str:
+        """Address of the api."""
+        return self._target.url
+
+    submit = _method(calls.submit)
+    executions = _method(calls.executions)
+    show = _method(calls.show)
+    why = _method(calls.why)
+    wait_a_while = _method(calls.wait_a_while)
+    stop = _method(calls.stop)
+    scale = _method(calls.scale)
+    remove = _method(calls.remove)
+    logs = _method(calls.logs)
+    events = _method(calls.events)
+    source = _method(calls.source)
+    nodes = _method(calls.nodes)
+    validate = _method(calls.validate)
+    plan = _method(calls.plan)
+    whoami = _method(calls.whoami)
+    version = _method(calls.version)
+    ready = _method(calls.ready)
+
+    def wait(self, ref: Ref, *, timeout: float | None = None) -> ExecutionDetail:
+        """Return the execution when it has ended. Raises TimedOut after ``timeout`` seconds."""
+        until = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = calls.WAIT_SECONDS if until is None else until - time.monotonic()
+            found = self.wait_a_while(ref, timeout=max(0.0, min(left, calls.WAIT_SECONDS)))
+            if found.is_ended:
+                return found
+            if until is not None and time.monotonic() >= until:
+                raise TimedOut(f"{found.name} is still {found.status} after {timeout:g} s")
+
+    def follow_logs(
+        self, ref: Ref, *, service: str = "", stream: str = "", tail: int | None = None
+    ) -> Iterator[LogText | FollowEnd]:
+        """Yield the output as it is written, and at last how the execution ended."""
+        query = calls.log_query(service, stream, tail)
+        for message in self._follow(calls.logs_path(ref), query):
+            if not isinstance(message, HistoryView):
+                yield message
+
+    def follow_events(
+        self, ref: Ref | None = None, *, after: str = ""
+    ) -> Iterator[HistoryView | FollowEnd]:
+        """Yield the history as it happens, of one execution from its beginning, or of all from now.
+
+        ``after`` is the id of the last entry that is known already.
+        """
+        for message in self._follow(calls.events_path(ref), {}, after):
+            if not isinstance(message, LogText):
+                yield message
+
+    def ask(self, call: Call[Answer]) -> Answer:
+        """Make a request, again while nobody answers. Raises RequestFailed and its kinds."""
+        pauses = calls.pauses(self._retry_seconds)
+        url = calls.url_of(self.url, call.path)
+        sent = calls.arguments(call, self._target.token)
+        while True:
+            try:
+                response = self._http.request(call.method, url, **sent)
+            except httpx2.TransportError as error:
+                if (pause := next(pauses, None)) is None:
+                    raise no_answer(self.url, error) from error
+            else:
+                if response.status_code < 400 or response.status_code in call.accept_errors:
+                    return call.read(response.content)
+                wrong = failure(response)
+                if response.status_code != 503 or (pause := next(pauses, None)) is None:
+                    raise wrong
+            time.sleep(pause)
+
+    def _follow(
+        self, path: str, query: Mapping[str, str], after: str = ""
+    ) -> Iterator[LogText | HistoryView | FollowEnd]:
+        """Yield the messages of a stream, going on after the last one when it breaks."""
+        position = Position(self._target, query, after)
+        while True:
+            try:
+                with self._http.sse(
+                    calls.url_of(self.url, path),
+                    params=position.query,
+                    headers=position.headers,
+                    timeout=FOLLOW_TIMEOUT,
+                ) as source:
+                    if source.response.status_code >= 400:
+                        source.response.read()
+                        raise failure(source.response)
+                    for event in source:
+                        if (message := position.read(event)) is not None:
+                            yield message
+                        if isinstance(message, FollowEnd):
+                            return
+                broken = None
+            except httpx2.TransportError as error:
+                broken = error
+            time.sleep(position.pause(broken))
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
