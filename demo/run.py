@@ -1,0 +1,251 @@
+"""The demo: a distributed application, and a second one that takes room from it and gives it back.
+
+It drives the command `zoe` as a person would, in a folder of its own, and checks what it shows:
+anything that does not come as it should ends it with an error.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+from timeline import draw, of_execution
+
+from zoe.client import RequestFailed, Zoe
+from zoe.model.errors import ZoeError
+from zoe.model.execution import ExecutionStatus, InstanceStatus
+from zoe.model.rest import ExecutionDetail
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / ".demo"
+DATA = FOLDER / "data"
+WORKERS = 5
+"""One essential, four elastic: all that fit beside the scheduler and the driver."""
+SECONDS = 22
+"""How long the word count goes on: long enough to lose a worker and get it again."""
+
+SETTINGS = {
+    "HOME": str(FOLDER / "home"),  # nobody's own settings change what is shown
+    "ZOE_DATA_DIR": str(DATA),
+    "ZOE_DEPLOYMENT": "demo",
+    "ZOE_API_PORT": "0",
+    "ZOE_MASTER_ENDPOINT": "tcp://127.0.0.1:0",
+    "ZOE_PROCESS_NODE": "demo-node",
+    "ZOE_PROCESS_CORES": "2",  # the same room on every machine
+    "ZOE_PROCESS_MEMORY": "4GiB",
+}
+
+
+class DemoFailed(Exception):
+    """Something did not come as it should."""
+
+
+def say(text: str) -> None:
+    """Print a heading."""
+    print(f"\n== {text}", flush=True)
+
+
+def zoe(*arguments: str) -> None:
+    """Run the command `zoe`, showing it and its output."""
+    print("$ zoe", *arguments, flush=True)
+    program = str(Path(sys.executable).parent / "zoe")
+    code = subprocess.run([program, *arguments], cwd=FOLDER, check=False).returncode
+    if code != 0:
+        raise DemoFailed(f"`zoe {' '.join(arguments)}` ended with exit code {code}")
+
+
+def ours() -> list[psutil.Process]:
+    """Return the processes that belong to this demo: by environment, arguments or folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            marks = [*process.cmdline(), process.cwd(), process.environ().get("ZOE_DATA_DIR", "")]
+        except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess):
+            continue
+        if process.pid != os.getpid() and any(str(FOLDER) in mark for mark in marks):
+            found.append(process)
+    return found
+
+
+def wait_for(condition: Callable[[], bool], what: str, seconds: float) -> None:
+    """Wait until ``condition`` holds; DemoFailed after ``seconds``."""
+    until = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > until:
+            raise DemoFailed(f"waited {seconds:g} s in vain for {what}")
+        time.sleep(0.1)
+
+
+@contextmanager
+def everything_up() -> Iterator[None]:
+    """Start PostgreSQL, master and api with `zoe up`; end them all with `zoe down`."""
+    print("$ zoe up &", flush=True)
+    log = FOLDER / "up.log"
+    with log.open("wb") as output:
+        up = subprocess.Popen(
+            [str(Path(sys.executable).parent / "zoe"), "up"],
+            cwd=FOLDER,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+
+    def is_ready() -> bool:
+        if up.poll() is not None:
+            raise DemoFailed(f"`zoe up` ended with exit code {up.returncode}")
+        try:
+            with Zoe(retry_seconds=0) as client:
+                return client.ready().master.up
+        except RequestFailed:
+            return False
+
+    try:
+        wait_for(is_ready, "everything to be ready", 60)
+        yield
+        say("End everything")
+        zoe("down")
+        wait_for(lambda: up.poll() is not None, "`zoe up` to end", 20)
+    except BaseException:
+        print(f"\nthe end of {log}:\n{log.read_text(errors='replace')[-4000:]}", file=sys.stderr)
+        raise
+    finally:
+        if up.poll() is None:
+            up.terminate()
+            up.wait(20)
+
+
+def workers(execution: ExecutionDetail, *, ready: bool = True) -> int:
+    """Count the Dask workers that are there (and ready)."""
+    return sum(
+        instance.service == "dask.worker"
+        and instance.status is InstanceStatus.RUNNING
+        and (instance.ready or not ready)
+        for instance in execution.instances
+    )
+
+
+def state(execution: ExecutionDetail) -> str:
+    """Return one line that says where an execution is."""
+    statuses = [i.status for i in execution.instances if i.service == "dask.worker"]
+    counts = ", ".join(
+        f"{statuses.count(status)} {status}"
+        for status in (InstanceStatus.STARTING, InstanceStatus.RUNNING, InstanceStatus.STOPPING)
+        if status in statuses
+    )
+    return f"{execution.status:<10}" + (f"  workers: {counts}" if counts else "")
+
+
+class Story:
+    """Follows executions, says what changes, and waits for what is to come."""
+
+    def __init__(self, client: Zoe) -> None:
+        self.began = time.monotonic()
+        self.names: list[str] = []
+        self.said: dict[str, str] = {}
+        self.client = client
+
+    def look(self) -> dict[str, ExecutionDetail]:
+        """Return the executions as they are now; print those that have changed."""
+        found = {name: self.client.show(name) for name in self.names}
+        for name, execution in found.items():
+            if self.said.get(name) != (line := state(execution)):
+                self.said[name] = line
+                print(f"{time.monotonic() - self.began:6.1f} s  {name:<10} {line}", flush=True)
+            if execution.status is ExecutionStatus.FAILED:
+                raise DemoFailed(f"{name} failed: {execution.end.message if execution.end else ''}")
+        return found
+
+    def until(
+        self, condition: Callable[[dict[str, ExecutionDetail]], bool], what: str, seconds: float
+    ) -> None:
+        """Follow until ``condition`` holds."""
+        wait_for(lambda: condition(self.look()), what, seconds)
+
+
+def show_everything() -> None:
+    """Run both applications and show how they share the machine."""
+    workspace = DATA / "workspaces/admin"
+    workspace.mkdir(parents=True, exist_ok=True)
+    shutil.copy(ROOT / "zapps/wordcount-dask/wordcount.py", workspace)
+
+    with Zoe() as client:
+        story = Story(client)
+        say("A word count on a Dask cluster: one worker, and four more while there is room")
+        zoe("plan", str(ROOT / "zapps/wordcount-dask/zapp.yaml"))
+        zoe(
+            *("submit", str(ROOT / "zapps/wordcount-dask/zapp.yaml")),
+            *("--name", "wordcount", "--set", f"seconds={SECONDS}"),
+        )
+        story.names.append("wordcount")
+        story.until(lambda now: workers(now["wordcount"]) == WORKERS, "all five workers", 60)
+
+        say("A second application: its room is held by an elastic worker")
+        zoe("submit", str(ROOT / "demo/second.yaml"), "--name", "primes")
+        zoe("why", "primes")
+        story.names.append("primes")
+        story.until(
+            lambda now: now["primes"].status is ExecutionStatus.RUNNING, "the second one to run", 40
+        )
+        if workers(story.look()["wordcount"], ready=False) != WORKERS - 1:
+            raise DemoFailed("the second one runs, and not exactly one worker was taken back")
+        story.until(lambda now: now["primes"].is_ended, "the second one to end", 60)
+        story.until(lambda now: workers(now["wordcount"]) == WORKERS, "the worker to return", 40)
+        story.until(lambda now: now["wordcount"].is_ended, "the word count to end", 120)
+
+        say("What they wrote")
+        zoe("logs", "wordcount", "driver.count")
+        zoe("logs", "primes")
+        show_timeline(client, story.names)
+
+
+def show_timeline(client: Zoe, names: Sequence[str]) -> None:
+    """Print why the second one waited, what happened when, and the drawing."""
+    say("What happened to them")
+    histories = {name: client.events(name).items for name in names}
+    waits = [entry for entry in histories["primes"] if entry.kind == "deferred"]
+    if not waits:
+        raise DemoFailed("the second application never waited")
+    entries = sorted((e for items in histories.values() for e in items), key=lambda e: e.id)
+    owners = {items[0].execution_id: name for name, items in histories.items()}
+    for entry in entries:
+        after = (entry.at - entries[0].at).total_seconds()
+        what = entry.detail.get("id", "").partition("/")[2] or owners[entry.execution_id]
+        status = entry.detail.get("status", entry.kind)
+        print(f"{after:6.1f} s  {what:<18} {status:<10} {entry.message}")
+    say("Timeline")
+    print(draw([span for n in names for span in of_execution(client.show(n), histories[n])]))
+
+
+def main() -> int:
+    """Run the demo; 1 with a reason when something did not come as it should."""
+    if running := ours():
+        pids = [process.pid for process in running]
+        print(f"processes of an earlier demo still run: {pids}", file=sys.stderr)
+        return 1
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    (FOLDER / "home").mkdir(parents=True)
+    for name in [name for name in os.environ if name.startswith("ZOE_")]:
+        del os.environ[name]
+    os.environ.update(SETTINGS)
+    began = time.monotonic()
+    try:
+        say("Start everything in .demo: PostgreSQL, master, api")
+        with everything_up():
+            show_everything()
+        wait_for(lambda: not ours(), "all processes to be gone", 10)
+    except (DemoFailed, ZoeError) as failure:
+        left = [f"{process.pid} {process.name()}" for process in ours()]
+        print(f"\nThe demo failed: {failure}", file=sys.stderr)
+        print(f"Processes left: {', '.join(left) or 'none'}. Files are in .demo.", file=sys.stderr)
+        return 1
+    print(f"\nDone in {time.monotonic() - began:.0f} s, and no process is left.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""What exists is documented, and what the documentation points at exists."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import typer
+
+from zoe.model.rest import API_PREFIX
+from zoe.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+REFERENCE = ROOT / "docs/reference"
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("zapps/*/*.md")])
+
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+
+
+def test_every_setting_is_documented() -> None:
+    text = (REFERENCE / "settings.md").read_text()
+    missing = [name for name in Settings.model_fields if f"`{name}`" not in text]
+    assert not missing, "say in docs/reference/settings.md what these mean"
+
+
+def test_every_verb_is_documented() -> None:
+    from zoe.cli.main import app
+
+    text = (REFERENCE / "cli.md").read_text()
+    verbs = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]  # a group
+    missing = sorted(verb for verb in verbs if f"zoe {verb}" not in text)
+    assert not missing, "say in docs/reference/cli.md what these do"
+
+
+def test_every_route_is_documented() -> None:
+    text = (REFERENCE / "rest.md").read_text()
+    routes = [
+        f"{method.upper()} {path.removeprefix(API_PREFIX)}"
+        for path, methods in json.loads((REFERENCE / "openapi.json").read_text())["paths"].items()
+        for method in methods
+    ]
+    missing = [route for route in routes if f"`{route}`" not in text]
+    assert not missing, "say in docs/reference/rest.md what these do"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = LINK.findall(FENCE.sub("", page.read_text()))
+    inside = [target for target in targets if not re.match(r"[a-z]+:|#", target)]
+    broken = [t for t in inside if not (page.parent / t.split("#")[0]).exists()]
+    assert not broken, f"{page.relative_to(ROOT)} points at what is not there"
+
+
+def test_the_shown_application_is_the_one_that_is_shipped() -> None:
+    tutorial = (ROOT / "docs/tutorial/first-zapp.md").read_text()
+    assert (ROOT / "docs/tutorial/hello.yaml").read_text() in tutorial
