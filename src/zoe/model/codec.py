@@ -31,5 +31,5 @@ def from_json(kind: type[T], value: object) -> T:
     try:
         decoded: T = _adapter(kind).validate_python(value)
     except ValidationError as error:
-        raise Undecodable(f"this is not a {kind.__name__}: {error}") from error
+        raise Undecodable(f"this is not a {getattr(kind, '__name__', kind)}: {error}") from error
     return decoded
