@@ -170,7 +170,7 @@ class Loop:
             made = self.scheduler.handle(event, self._now())
             log.debug("event", event=event, decisions=len(made))
             decisions.extend(made)
-        changes = [d for d in decisions if isinstance(d, Change)]
+        changes: list[Change] = [each for each in decisions if isinstance(each, Change)]
         changes.extend(settled)
         if changes:
             await self._store.record(changes, self._epoch)

@@ -5,22 +5,25 @@ ends within two seconds of SIGTERM and leaves running applications alone.
 """
 
 import asyncio
+import json
 import os
 import signal
 import socket
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import structlog
 
 import zoe.log
-from zoe.backends.base import Backend
+from zoe.backends.base import Backend, Retryable
 from zoe.backends.fake import FakeBackend
 from zoe.backends.process.backend import ProcessBackend
 from zoe.catalogue import frameworks
 from zoe.master.answers import Desk
 from zoe.master.loop import Loop, Pace
+from zoe.model import units
 from zoe.model.errors import ZoeError
 from zoe.rpc.keys import server_keys
 from zoe.rpc.server import Server
@@ -43,7 +46,8 @@ async def serve(settings: Settings) -> None:
     server = Server(settings.master_endpoint, server_keys(settings.keys_dir), desk.answer)
     await server.start()
     try:
-        await backend.open()
+        _write_ready(settings.run_dir / "master.json", server.endpoint)
+        await _open(backend)
         await reign(settings, store, backend, desk)
     finally:
         await server.stop()
@@ -71,13 +75,21 @@ async def reign(settings: Settings, store: Store, backend: Backend, desk: Desk) 
         await asyncio.sleep(RETRY_SECONDS)
 
 
-async def _open(store: Store) -> None:
+async def _open(part: Store | Backend) -> None:
     while True:
         try:
-            return await store.open()
-        except StoreUnavailable as fault:
-            log.warning("waits for the database", why=str(fault))
+            return await part.open()
+        except (StoreUnavailable, Retryable) as fault:
+            log.warning("waits", why=str(fault))
             await asyncio.sleep(RETRY_SECONDS)
+
+
+def _write_ready(file: Path, endpoint: str) -> None:
+    """Say where the master is reached, whole or not at all."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = file.with_name(f"{file.name}.{os.getpid()}")
+    draft.write_text(json.dumps({"endpoint": endpoint, "pid": os.getpid()}) + "\n")
+    draft.replace(file)
 
 
 async def _lead(store: Store, holder: str, lease_seconds: float) -> int:
@@ -102,7 +114,18 @@ def make_backend(settings: Settings) -> ProcessBackend | FakeBackend:
         case "fake":
             return FakeBackend()
         case "process":
-            return ProcessBackend(settings)
+            return ProcessBackend(
+                settings.deployment,
+                settings.data_dir,
+                logs_dir=settings.logs_dir,
+                workspaces_dir=settings.workspaces_dir,
+                cores=settings.process_cores,
+                memory_bytes=units.memory_bytes(settings.process_memory),
+                node_name=settings.process_node,
+                path=settings.process_path,
+                shared=settings.process_shared,
+                api_url=settings.api_url,
+            )
 
 
 def make_scheduler(settings: Settings) -> Scheduler:
