@@ -1,0 +1,281 @@
+"""From what the scheduler knows to a plan, and from the plan to decisions and reasons."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+
+from zoe.model.change import Defer
+from zoe.model.cluster import NodeStatus
+from zoe.model.execution import (
+    Execution,
+    ExecutionStatus,
+    InstanceStatus,
+    Reason,
+    ServiceInstance,
+    instance_id,
+)
+from zoe.scheduler import lifecycle, words
+from zoe.scheduler.lifecycle import Rules
+from zoe.scheduler.placement import Held, Need, Placement
+from zoe.scheduler.plan import Demand, Generation, Plan, Surroundings
+from zoe.scheduler.queue import Queue
+from zoe.scheduler.reasons import Usage, why_never
+from zoe.scheduler.state import Record, State
+
+REPORTED = 100
+"""Places of the queue whose position and reasons are always exact."""
+DRIFT = 10
+"""Further back, a position is corrected once it is off by more than one part in this many."""
+
+
+class Allocator:
+    """Gives room to whom the generation chooses, and tells the others why they wait."""
+
+    def __init__(self, state: State, queue: Queue, rules: Rules, generation: Generation) -> None:
+        self._state = state
+        self._queue = queue
+        self._rules = rules
+        self._generation = generation
+        self._never: dict[int, Reason | None] = {}
+        self._blocked: tuple[int, int] | None = None
+        """The execution found blocked, and the version of the room at that time."""
+        self._reasons: dict[int, Reason] = {}
+        self._held: list[Placement] = []
+        """Room that is being cleared for executions that wait for it."""
+        self._untold: set[int] = set()
+        """Those in the queue that have never been told their place."""
+        self._moves = 0
+        """Arrivals and departures since all places were looked at."""
+
+    def nodes_changed(self) -> None:
+        """Forget which executions could never start."""
+        self._never.clear()
+
+    def join(self, execution: Execution) -> None:
+        """Let an execution wait, or find its place anew."""
+        self._queue.add(execution)
+        self._never.pop(execution.id, None)
+        self._untold.add(execution.id)
+        self._moves += 1
+
+    def leave(self, execution_id: int) -> None:
+        """Forget an execution that does not wait any more."""
+        self._queue.discard(execution_id)
+        self._never.pop(execution_id, None)
+        self._untold.discard(execution_id)
+        self._moves += 1
+
+    def settle(self) -> None:
+        """Plan and carry out until there is nothing more to place; then say why the rest waits."""
+        while True:
+            plan = self._plan(self._waiting())
+            if plan.blocked is not None:
+                self._blocked = (plan.blocked, self._state.room_version)
+            if not self._carry_out(plan):
+                break
+        still = self._reasons.get(plan.blocked) if plan.blocked is not None else None
+        self._reasons = plan.reasons
+        if plan.blocked is not None and still is not None:
+            self._reasons.setdefault(plan.blocked, still)
+        self._reasons.update(
+            (execution_id, self._clearing(plan, execution_id)) for execution_id in plan.claims
+        )
+        self._held = [held for placements in plan.claims.values() for held in placements]
+
+    def would_admit(self, execution: Execution) -> tuple[list[Placement], Reason | None]:
+        """Plan as if ``execution`` were in the queue: its placements, or why there are none."""
+        record = Record(execution, self._rules.elastic_attempts)
+        own = self._demand(record)
+
+        def joined() -> Iterator[Demand]:
+            ahead = True
+            for demand in self._waiting():
+                if ahead and own.key < demand.key:
+                    ahead = False
+                    yield own
+                yield demand
+            if ahead:
+                yield own
+
+        plan = self._plan(joined())
+        placements = [one for one in plan.placements if one.need.execution_id == execution.id]
+        if own.never is not None:
+            return [], own.never
+        if execution.id in plan.claims:
+            return [], self._clearing(plan, execution.id)
+        if placements or not own.essential:
+            return placements, None
+        behind = sum(self._queue.key_of(other) < own.key for other in self._queue)
+        return [], plan.reasons.get(execution.id) or self._behind(behind)
+
+    def other_node(self, record: Record, instance: ServiceInstance) -> str:
+        """Return a node with room for an instance that its own node refused; empty: none."""
+        service = record.services[instance.service]
+        snapshot = self._state.snapshot()
+        snapshot.take(self._held, now=False)
+        snapshot.ready = [node for node in snapshot.ready if node.name != instance.node]
+        labels = frozenset(service.labels)
+        need = Need(
+            record.base.id,
+            instance.service,
+            (instance.ordinal,),
+            service.resources,
+            labels,
+            service.spread,
+        )
+        placed = snapshot.place_some(need)
+        return placed[0].node if placed else ""
+
+    def report(self) -> None:
+        """Tell waiting executions their places and reasons, where these have changed.
+
+        Far from the head a place is told when it is new or off by much: exact ones for everybody
+        would mean that each departure writes a line for each of ten thousand others.
+        """
+        if self._moves * DRIFT >= REPORTED:
+            self._moves = 0
+            looked_at = list(enumerate(self._queue, 1))
+        else:
+            looked_at = list(enumerate(islice(self._queue, REPORTED), 1))
+            far = {self._queue.position(one): one for one in self._untold}
+            looked_at.extend(item for item in far.items() if item[0] > REPORTED)
+        self._untold.clear()
+        for position, execution_id in looked_at:
+            record = self._state.records[execution_id]
+            told = record.base.queue_position
+            far_off = told is None or abs(told - position) * DRIFT >= told
+            if position > REPORTED and not far_off:
+                continue
+            reasons = (self._reason(execution_id, position),)
+            if told != position or record.base.reasons != reasons:
+                record.base = replace(record.base, queue_position=position, reasons=reasons)
+                self._state.decisions.append(
+                    Defer(execution_id, position, self._state.now, reasons)
+                )
+
+    def _reason(self, execution_id: int, position: int) -> Reason:
+        return (
+            self._reasons.get(execution_id)
+            or self._never.get(execution_id)
+            or self._behind(position - 1)
+        )
+
+    @staticmethod
+    def _behind(count: int) -> Reason:
+        if not count:
+            return Reason("behind", "executions that run get their elastic instances first")
+        return Reason("behind", f"behind {words.counted(count, 'execution')} in the queue")
+
+    def _plan(self, waiting: Iterator[Demand]) -> Plan:
+        state = self._state
+        growing = []
+        for record in state.admitted.values():
+            if record.is_active:
+                essential, elastic = record.essential_needs(), record.elastic_needs(state.now)
+                if essential or elastic:
+                    key = self._queue.key(record.base)
+                    growing.append(Demand(record.base.id, key, essential, elastic, True))
+        growing.sort(key=lambda demand: demand.key)
+        still_blocked = None
+        if self._blocked is not None and self._blocked[1] == state.room_version:
+            still_blocked = self._blocked[0]
+        around = Surroundings(self._usage, self._victims, still_blocked)
+        return self._generation(state.snapshot(), waiting, growing, around)
+
+    def _waiting(self) -> Iterator[Demand]:
+        return (self._demand(self._state.records[execution_id]) for execution_id in self._queue)
+
+    def _demand(self, record: Record) -> Demand:
+        """Return what a waiting execution wants."""
+        execution, essential = record.base, record.essential_needs()
+        if execution.id in self._never:
+            never = self._never[execution.id]
+        else:
+            never = why_never(self._state.nodes.values(), essential)
+            if execution.id in self._queue:
+                self._never[execution.id] = never
+        elastic = record.elastic_needs(self._state.now)
+        return Demand(execution.id, self._queue.key(execution), essential, elastic, False, never)
+
+    def _usage(self) -> Iterator[Usage]:
+        for record in self._state.admitted.values():
+            held = [record.services[one.service].resources for one in record.placed()]
+            if held:
+                yield words.title(record.base), sum(held[1:], held[0])
+
+    def _victims(self) -> list[Held]:
+        """Elastic instances on nodes that take instances, the newest first."""
+        nodes = self._state.nodes
+        found = [
+            (instance.placed_at, instance.ordinal, instance.id, record)
+            for record in self._state.admitted.values()
+            if record.is_active
+            for instance in record.placed()
+            if not instance.essential
+            and instance.status is not InstanceStatus.STOPPING
+            and instance.node in nodes
+            and nodes[instance.node].status is NodeStatus.READY
+        ]
+        found.sort(key=lambda one: one[:3], reverse=True)
+        return [record.held(record.instances[key]) for _, _, key, record in found]
+
+    def _carry_out(self, plan: Plan) -> bool:
+        """Turn a plan into decisions; whether it may have made another one possible."""
+        state = self._state
+        touched: dict[int, Record] = {}
+        again = False
+        for execution_id in dict.fromkeys(one.need.execution_id for one in plan.placements):
+            record = touched[execution_id] = state.records[execution_id]
+            if record.base.status is ExecutionStatus.QUEUED:
+                self.leave(execution_id)
+                state.set_status(
+                    record, ExecutionStatus.STARTING, "room for all its essential instances"
+                )
+                if (limit := record.base.zapp.time_limit_seconds) is not None:
+                    state.wake_at(state.now + limit, execution_id)
+        for placement in plan.placements:
+            self._place(touched[placement.need.execution_id], placement)
+        for victim_id, execution_id in plan.take_back.items():
+            taken = state.records[int(victim_id.partition("/")[0])]
+            instance = taken.instances[victim_id]
+            again |= instance.status is InstanceStatus.WAITING
+            why = f"its room is needed for {words.title(state.records[execution_id].base)}"
+            lifecycle.take_back(state, taken, instance, why)
+        for record in touched.values():
+            lifecycle.advance(state, self._rules, record)
+        return again or bool(plan.placements)
+
+    def _place(self, record: Record, placement: Placement) -> None:
+        need, state = placement.need, self._state
+        key = instance_id(need.execution_id, need.service, placement.ordinal)
+        if (former := record.instances.get(key)) is not None:
+            instance = lifecycle.next_attempt(former, placement.node, state.now, former.not_before)
+        else:
+            instance = ServiceInstance(
+                need.execution_id,
+                need.service,
+                placement.ordinal,
+                essential=placement.ordinal < record.services[need.service].essential,
+                node=placement.node,
+                placed_at=state.now,
+            )
+        why = lifecycle.waits_for(record, need.service) or f"has room on {placement.node}"
+        state.set_instance(record, instance, why)
+
+    def _clearing(self, plan: Plan, execution_id: int) -> Reason:
+        """Say whose instances have to go before an execution gets the room that is held for it."""
+        nodes = {placement.node for placement in plan.claims[execution_id]}
+        said = []
+        for record in self._state.admitted.values():
+            going = sum(
+                plan.take_back.get(one.id) == execution_id
+                or (one.status is InstanceStatus.STOPPING and one.node in nodes)
+                for one in record.placed()
+            )
+            title = words.title(record.base)
+            if going and record.is_active:
+                counted = words.counted(going, "elastic instance")
+                said.append(f"{counted} of {title} to be taken back")
+            elif going:
+                said.append(f"{title} to stop")
+        return Reason("making-room", f"waiting for {words.listed(said)}")

@@ -1,0 +1,177 @@
+"""Why an execution gets no room: the attempt to place it gives the answer or the reason."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from zoe.model.cluster import Node, NodeStatus
+from zoe.model.execution import Reason
+from zoe.model.resources import NOTHING, Resources
+from zoe.scheduler import words
+from zoe.scheduler.placement import Need, Placement, Snapshot, copies
+
+NEVER = "can-never-start"
+"""Code of the reasons that nothing but other machines, or another application, can change."""
+SHOWN = 3
+"""How many executions are named in one sentence."""
+
+Usage = tuple[str, Resources]
+"""The title of an execution and what it holds."""
+
+
+def place_or_why_not(
+    snapshot: Snapshot, needs: Sequence[Need], usage: Callable[[], Iterable[Usage]]
+) -> list[Placement] | Reason:
+    """Take room for all of ``needs`` now, or say why there is none and take nothing."""
+    if (placed := snapshot.place_all(needs)) is not None:
+        return placed
+    for need in needs:
+        if not any(_takes_one(need, node, snapshot.free[node.name]) for node in snapshot.ready):
+            return Reason("no-node-has-room", _best_node(need, snapshot))
+    total = _total(needs)
+    free = snapshot.free_total()
+    holders = _holders(usage())
+    if not total.fits_in(free):
+        missing = "; ".join(_short(total, free))
+        return Reason("not-enough-room", f"its essential instances need {missing}{holders}")
+    return Reason(
+        "no-room-together",
+        f"its essential instances need {words.amount(total)} together; {words.amount(free)} are "
+        f"free, but spread over nodes so that not all of them fit{holders}",
+    )
+
+
+def why_never(nodes: Iterable[Node], needs: Sequence[Need]) -> Reason | None:
+    """Say why ``needs`` could not be placed even if nothing of ours ran; None when they could.
+
+    Such an execution waits for an administrator, not for others, and must not block the queue.
+    """
+    known = list(nodes)
+    if Snapshot.empty(known, ready_only=True).place_all(needs) is not None:
+        return None
+    if not known:
+        return Reason("no-nodes", "there are no nodes yet")
+    if Snapshot.empty(known, ready_only=False).place_all(needs) is None:
+        return Reason(NEVER, f"{_what_lacks(known, needs)}: it can never start here")
+    out = [node for node in known if node.status is not NodeStatus.READY]
+    if out:
+        return Reason("nodes-not-ready", f"it needs nodes that take nothing now: {_states(out)}")
+    foreign = "; ".join(
+        f"{words.amount(node.foreign)} on {node.name}" for node in known if node.foreign != NOTHING
+    )
+    return Reason("used-by-others", f"what is not Zoe's uses the room that it needs: {foreign}")
+
+
+def _what_lacks(nodes: list[Node], needs: Sequence[Need]) -> str:
+    empty = Snapshot.empty(nodes, ready_only=False)
+    for need in needs:
+        labelled = [node for node in nodes if need.labels <= node.labels]
+        if not labelled:
+            return _no_label(nodes, need)
+        if not any(copies(need.each, node.capacity) for node in labelled):
+            return _best_node(need, empty, "has")
+        if need.spread and len(labelled) < len(need.ordinals):
+            return (
+                f"{need.service} must be spread over {len(need.ordinals)} nodes; there are "
+                f"{len(labelled)} that it may use"
+            )
+    total, capacity = _total(needs), _sum(node.capacity for node in nodes)
+    if not total.fits_in(capacity):
+        missing = "; ".join(_short(total, capacity, "all nodes together have"))
+        return f"its essential instances need {missing}"
+    return (
+        f"its essential instances need {words.amount(total)} together and do not fit on the "
+        "nodes, even when those are empty"
+    )
+
+
+def _no_label(nodes: list[Node], need: Need) -> str:
+    for label in sorted(need.labels):
+        if not any(label in node.labels for node in nodes):
+            return f"no node has the label {label} ({need.service})"
+    return f"no node has all the labels {words.listed(sorted(need.labels))} ({need.service})"
+
+
+def _best_node(need: Need, snapshot: Snapshot, has: str = "") -> str:
+    """Say what one instance needs and what the node with the most room of that has."""
+    candidates = [node for node in snapshot.ready if need.labels <= node.labels]
+    wants = f"needs {words.amount(need.each)} on one node for {need.service}"
+    if need.spread and not has:
+        wants += ", apart from its others"
+    if not candidates:
+        return f"{wants}; no node that may have it takes anything now"
+    best = max(candidates, key=lambda node: _closeness(need.each, snapshot.free[node.name]))
+    room = _only(_floor(snapshot.free[best.name]), need.each)
+    return f"{wants}; the best node, {best.name}, has {words.amount(room)}" + (
+        "" if has else " free"
+    )
+
+
+def _closeness(each: Resources, room: Resources) -> float:
+    """How much of one instance fits, by its scarcest resource: 1 and above when all of it does."""
+    pairs = (
+        (each.cores_milli, room.cores_milli),
+        (each.memory_bytes, room.memory_bytes),
+        (each.gpus, room.gpus),
+    )
+    return min((have / want for want, have in pairs if want), default=1.0)
+
+
+def _short(needed: Resources, there: Resources, has: str = "") -> list[str]:
+    """Say each resource that is short: ``6 cores together; 4 are free``."""
+    short = []
+    for want, have, say in (
+        (needed.cores_milli, there.cores_milli, words.cores),
+        (needed.memory_bytes, there.memory_bytes, words.memory),
+        (needed.gpus, there.gpus, lambda count: words.counted(count, "GPU")),
+    ):
+        if want > have:
+            room = say(max(have, 0))
+            short.append(
+                f"{say(want)} together; {has} {room}"
+                if has
+                else f"{say(want)} together; {room} free"
+            )
+    return short
+
+
+def _holders(usage: Iterable[Usage]) -> str:
+    """Say who holds most, largest first."""
+    largest = sorted(usage, key=lambda one: (one[1].cores_milli, one[1].memory_bytes), reverse=True)
+    if not largest:
+        return ""
+    said = [f"{title} holds {words.amount(held)}" for title, held in largest[:SHOWN]]
+    if len(largest) > SHOWN:
+        said.append(f"{words.counted(len(largest) - SHOWN, 'other')} hold the rest")
+    return ": " + ", ".join(said)
+
+
+def _takes_one(need: Need, node: Node, room: Resources) -> bool:
+    return need.labels <= node.labels and copies(need.each, room) > 0
+
+
+def _states(nodes: Iterable[Node]) -> str:
+    return words.listed(
+        f"{node.name} is {node.status}" + (f" ({node.message})" if node.message else "")
+        for node in nodes
+    )
+
+
+def _total(needs: Iterable[Need]) -> Resources:
+    return _sum(need.total for need in needs)
+
+
+def _sum(amounts: Iterable[Resources]) -> Resources:
+    return sum(amounts, NOTHING)
+
+
+def _floor(room: Resources) -> Resources:
+    """Return ``room`` with nothing below zero: a node may have shrunk below what it holds."""
+    return Resources(max(room.cores_milli, 0), max(room.memory_bytes, 0), max(room.gpus, 0))
+
+
+def _only(room: Resources, asked: Resources) -> Resources:
+    """Leave out what was not asked for, but always say cores."""
+    return Resources(
+        room.cores_milli,
+        room.memory_bytes if asked.memory_bytes else 0,
+        room.gpus if asked.gpus else 0,
+    )

@@ -1,0 +1,332 @@
+"""The scheduler: one event in, decisions out; the only way to change what it knows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from zoe.model.change import Forget, SetNodes
+from zoe.model.cluster import Node
+from zoe.model.execution import (
+    Desired,
+    Execution,
+    ExecutionEnd,
+    ExecutionStatus,
+    Exit,
+    ExitReason,
+    InstanceStatus,
+    Outcome,
+    Reason,
+    ServiceInstance,
+)
+from zoe.scheduler import lifecycle
+from zoe.scheduler.allocator import Allocator
+from zoe.scheduler.decisions import Decision, StartInstance, StopInstance, WakeAt
+from zoe.scheduler.events import (
+    Event,
+    ExecutionRestored,
+    ExecutionSubmitted,
+    InstanceMissing,
+    InstanceReady,
+    InstanceStarted,
+    InstanceStopped,
+    NodesObserved,
+    OrphanObserved,
+    ScaleRequested,
+    StartFailed,
+    StopFailed,
+    TerminationRequested,
+    WokeUp,
+)
+from zoe.scheduler.lifecycle import Rules
+from zoe.scheduler.placement import Placement
+from zoe.scheduler.plan import GENERATIONS
+from zoe.scheduler.queue import Queue
+from zoe.scheduler.reasons import NEVER
+from zoe.scheduler.state import Executions, Record, State
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Whether an execution would start now, where its essential instances would go, or why not."""
+
+    fits_now: bool
+    can_ever_fit: bool
+    placements: tuple[ServiceInstance, ...]
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StopRetry:
+    """Failed attempts to have an instance stopped, and when it is asked again, if that is due."""
+
+    failures: int
+    at: float | None
+
+
+class Scheduler:
+    """Decides for all executions of one deployment.
+
+    ``generation`` is ``flexible``, ``malleable`` or ``rigid``; ``policy`` is ``fifo`` or ``size``;
+    ``reclaim`` says whether elastic instances are taken back for essential ones (flexible only).
+    """
+
+    def __init__(
+        self,
+        *,
+        generation: str = "flexible",
+        policy: str = "fifo",
+        start_attempts: int = 3,
+        elastic_attempts: int = 5,
+        backoff_seconds: float = 1.0,
+        stop_grace_seconds: float = 10.0,
+        reclaim: bool = True,
+    ) -> None:
+        self._rules = Rules(start_attempts, elastic_attempts, backoff_seconds, stop_grace_seconds)
+        self._state = State(elastic_attempts)
+        self._queue = Queue(policy)
+        chosen = GENERATIONS[generation, reclaim and generation == "flexible"]
+        self._allocator = Allocator(self._state, self._queue, self._rules, chosen)
+        self._stop_retries: dict[str, StopRetry] = {}
+        self._unsettled = False
+        self._settled_version = 0
+        self._wake: float | None = None
+        self.executions: Mapping[int, Execution] = Executions(self._state.records)
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes as last observed, by name."""
+        return tuple(self._state.nodes.values())
+
+    @property
+    def next_wake(self) -> float | None:
+        """The time of the last ``WakeAt`` that has not come yet."""
+        return self._wake
+
+    def queue(self) -> tuple[int, ...]:
+        """Return the ids of the waiting executions in their order."""
+        return tuple(self._queue)
+
+    def handle(self, event: Event, now: float) -> list[Decision]:
+        """Take one event in at ``now`` (seconds since 1970) and return what to do, in order."""
+        self._state.now = now
+        self._state.decisions = []
+        self._take_in(event)
+        for record in list(self._state.due()):
+            self._look_at(record)
+            self._unsettled = True
+        restoring = isinstance(event, ExecutionRestored)  # others may not be known yet: no plans
+        if not restoring and (self._unsettled or self._state.room_version != self._settled_version):
+            self._allocator.settle()
+            self._allocator.report()
+            self._unsettled = False
+            self._settled_version = self._state.room_version
+        if (due := self._state.next_due) is not None and due != self._wake:
+            self._wake = due
+            self._state.decisions.append(WakeAt(due))
+        return self._state.decisions
+
+    def would_admit(self, execution: Execution, now: float) -> Admission:
+        """Say whether ``execution`` would start if it were submitted now; changes nothing."""
+        self._state.now = now
+        placements, reason = self._allocator.would_admit(execution)
+        planned = tuple(
+            _planned(one, execution.zapp.service(one.need.service).essential, now)
+            for one in placements
+        )
+        if reason is None:
+            return Admission(True, True, planned, ())
+        return Admission(False, reason.code != NEVER, (), (reason,))
+
+    def _take_in(self, event: Event) -> None:  # noqa: C901 - one case for each event, no nesting
+        match event:
+            case ExecutionSubmitted(execution):
+                self._submit(execution)
+            case ExecutionRestored(execution):
+                self._restore(execution)
+            case TerminationRequested(execution_id, by, delete):
+                self._terminate(execution_id, by, delete)
+            case ScaleRequested(execution_id, service, elastic):
+                self._scale(execution_id, service, elastic)
+            case InstanceStarted(instance_id, attempt, address):
+                self._instance_started(instance_id, attempt, address, ready=False)
+            case InstanceReady(instance_id, attempt):
+                self._instance_started(instance_id, attempt, "", ready=True)
+            case InstanceStopped(instance_id, attempt, exit):
+                self._instance_stopped(instance_id, attempt, exit)
+            case StartFailed():
+                self._start_failed(event)
+            case StopFailed(instance_id, attempt, _):
+                self._stop_failed(instance_id, attempt)
+            case InstanceMissing(instance_id, attempt):
+                self._instance_missing(instance_id, attempt)
+            case OrphanObserved(instance_id, attempt):
+                self._orphan_observed(instance_id, attempt)
+            case NodesObserved(nodes):
+                self._nodes_observed(nodes)
+            case WokeUp():
+                self._wake = None  # an alarm that rang early is set again
+
+    def _submit(self, execution: Execution) -> None:
+        if (
+            execution.status is not ExecutionStatus.SUBMITTED
+            or execution.id in self._state.records
+            or execution.id in self._state.ended
+        ):
+            return
+        record = self._state.add(execution)
+        if execution.desired is not Desired.RUN:
+            delete = execution.desired is Desired.DELETE
+            self._terminate(execution.id, execution.desired_by, delete)
+            return
+        self._state.set_status(record, ExecutionStatus.QUEUED, "in the queue")
+        self._allocator.join(record.base)
+        self._unsettled = True
+
+    def _restore(self, execution: Execution) -> None:
+        if execution.id in self._state.records:
+            return
+        record = self._state.add(execution)
+        self._unsettled = True
+        if execution.status is ExecutionStatus.QUEUED:
+            self._allocator.join(execution)
+            return
+        self._lose_missing_nodes(record)
+        limit = execution.zapp.time_limit_seconds
+        if limit is not None and execution.started_at is not None:
+            self._state.wake_at(execution.started_at + limit, execution.id)
+        for instance in record.instances.values():
+            if instance.not_before > self._state.now:
+                self._state.wake_at(instance.not_before, execution.id)
+        for instance in record.placed(InstanceStatus.STOPPING):
+            lifecycle.stop_again(self._state, self._rules, record, instance)
+        lifecycle.finish_if_stopped(self._state, record)
+        self._look_at(record)
+
+    def _terminate(self, execution_id: int, by: str, delete: bool) -> None:
+        record = self._state.records.get(execution_id)
+        if record is None:
+            if delete:
+                self._state.decisions.append(Forget(execution_id))
+            return
+        desired = Desired.DELETE if delete else Desired.STOP
+        if record.base.desired is not Desired.DELETE:
+            record.base = replace(record.base, desired=desired, desired_by=by)
+        said = f"stopped by {by}" if by else "stopped by its user"
+        self._allocator.leave(execution_id)
+        lifecycle.end(self._state, self._rules, record, ExecutionEnd(Outcome.STOPPED, said))
+        self._unsettled = True
+
+    def _scale(self, execution_id: int, service: str, elastic: int) -> None:
+        record = self._state.records.get(execution_id)
+        if record is None or service not in record.services:
+            return
+        wanted = max(elastic, 0)
+        record.base = replace(record.base, elastic={**record.base.elastic, service: wanted})
+        if record.base.status is ExecutionStatus.QUEUED:
+            self._allocator.join(record.base)
+        live = [
+            one
+            for one in record.placed()
+            if one.service == service
+            and not one.essential
+            and one.status is not InstanceStatus.STOPPING
+        ]
+        live.sort(key=lambda one: (one.placed_at, one.ordinal))
+        if record.is_active:
+            for instance in reversed(live[wanted:]):
+                lifecycle.take_back(self._state, record, instance, f"scaled to {wanted} elastic")
+        self._unsettled = True
+
+    def _instance_started(
+        self, instance_id: str, attempt: int, address: str, *, ready: bool
+    ) -> None:
+        if found := self._state.find(instance_id, attempt):
+            record, instance = found
+            lifecycle.report_started(self._state, record, instance, address, ready=ready)
+            self._look_at(record)
+
+    def _instance_stopped(self, instance_id: str, attempt: int, exit: Exit) -> None:
+        if found := self._state.find(instance_id, attempt):
+            record, instance = found
+            self._stop_retries.pop(instance_id, None)
+            lifecycle.report_stopped(self._state, self._rules, record, instance, exit)
+            self._look_at(record)
+
+    def _start_failed(self, event: StartFailed) -> None:
+        if found := self._state.find(event.instance_id, event.attempt):
+            record, instance = found
+            lifecycle.report_start_failure(
+                self._state,
+                self._rules,
+                record,
+                instance,
+                event.message,
+                self._allocator.other_node(record, instance),
+                retryable=event.retryable,
+            )
+            self._look_at(record)
+
+    def _stop_failed(self, instance_id: str, attempt: int) -> None:
+        found = self._state.find(instance_id, attempt)
+        if found and found[1].status is InstanceStatus.STOPPING:
+            earlier = self._stop_retries.get(instance_id, StopRetry(0, None))
+            pause = lifecycle.backoff(self._rules.backoff_seconds, earlier.failures)
+            at = self._state.now + pause
+            self._stop_retries[instance_id] = StopRetry(earlier.failures + 1, at)
+            self._state.wake_at(at, found[0].base.id)
+
+    def _instance_missing(self, instance_id: str, attempt: int) -> None:
+        found = self._state.find(instance_id, attempt)
+        if found is None:
+            return
+        _, instance = found
+        if instance.status is InstanceStatus.STARTING:
+            self._state.decisions.append(StartInstance(instance))
+        else:
+            lost = Exit(ExitReason.LOST, message=f"{instance.node} does not know it any more")
+            self._instance_stopped(instance_id, attempt, lost)
+
+    def _orphan_observed(self, instance_id: str, attempt: int) -> None:
+        found = self._state.find(instance_id, attempt)
+        if found and found[1].is_placed:
+            return
+        grace = self._rules.stop_grace_seconds
+        said = "nobody wants it"
+        self._state.decisions.append(StopInstance(instance_id, attempt, grace, False, said))
+
+    def _nodes_observed(self, nodes: tuple[Node, ...]) -> None:
+        ordered = tuple(sorted(nodes, key=lambda node: node.name))
+        if ordered == self.nodes:
+            return
+        self._state.set_nodes(ordered)
+        self._state.decisions.append(SetNodes(ordered, self._state.now))
+        self._allocator.nodes_changed()
+        for record in list(self._state.admitted.values()):
+            self._lose_missing_nodes(record)
+            self._look_at(record)
+
+    def _lose_missing_nodes(self, record: Record) -> None:
+        for instance in record.placed():
+            current = record.instances[instance.id]
+            if current.is_placed and current.node not in self._state.nodes:
+                lifecycle.lose(self._state, self._rules, record, current)
+
+    def _look_at(self, record: Record) -> None:
+        """Do what is due for one execution."""
+        lifecycle.advance(self._state, self._rules, record)
+        for instance in record.placed(InstanceStatus.STOPPING):
+            retry = self._stop_retries.get(instance.id)
+            if retry is not None and retry.at is not None and retry.at <= self._state.now:
+                self._stop_retries[instance.id] = StopRetry(retry.failures, None)
+                lifecycle.stop_again(self._state, self._rules, record, instance)
+
+
+def _planned(placement: Placement, essential: int, now: float) -> ServiceInstance:
+    need = placement.need
+    return ServiceInstance(
+        need.execution_id,
+        need.service,
+        placement.ordinal,
+        essential=placement.ordinal < essential,
+        node=placement.node,
+        placed_at=now,
+    )
