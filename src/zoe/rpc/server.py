@@ -22,8 +22,9 @@ REMEMBERED_ANSWERS = 1024
 REMEMBERED_BYTES = 16 * 1024 * 1024
 QUEUED_MESSAGES = 64
 """Messages that ZeroMQ keeps for each connection and direction."""
-FAREWELL_MILLISECONDS = 100
-"""How long the last answers may take to leave when the server stops."""
+FAREWELL_SECONDS = 0.05
+"""Pause between the last answers and the end: a client that loses its connection drops what it has
+not read yet."""
 
 log = structlog.get_logger()
 
@@ -121,6 +122,7 @@ class Server:
         await _end(self._loops)
         if self._answers:
             await asyncio.wait(self._answers, timeout=grace_seconds)
+            await asyncio.sleep(FAREWELL_SECONDS)
         await _end(self._answers)
         self._close()
 
@@ -132,7 +134,7 @@ class Server:
         await self.stop()
 
     def _close(self) -> None:
-        self._router.close(linger=FAREWELL_MILLISECONDS)
+        self._router.close(linger=0)
         self._zap.close()
         self._context.term()
 
@@ -260,6 +262,9 @@ class _Answered:
     def __init__(self) -> None:
         self._frames: OrderedDict[_Asked, bytes] = OrderedDict()
         self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._frames)
 
     def get(self, asked: _Asked) -> bytes | None:
         return self._frames.get(asked)
