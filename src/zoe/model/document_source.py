@@ -248,9 +248,11 @@ class _Composer:
         """Of each anchor: node, nodes and characters in it; None while it is being read."""
 
     def document(self) -> Node:
+        start = self._place
         self._next()  # The stream's start.
         event = self._next()
         if isinstance(event, StreamEndEvent):
+            self._place = start
             raise self._unreadable("the document is empty: it begins with zoe: 4")
         assert isinstance(event, DocumentStartEvent)
         node = self._node(self._next(), ())
@@ -407,4 +409,5 @@ def _explain(problem: str) -> tuple[str, str]:
             "this is not valid YAML: a second ': ' in one value",
             "put the value in quotes, or check the indentation",
         )
-    return f"this is not valid YAML: {problem}", ""
+    hint = "put a value with ${...} in quotes" if "'{'" in problem or "'}'" in problem else ""
+    return f"this is not valid YAML: {problem}", hint

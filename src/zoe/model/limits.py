@@ -2,7 +2,7 @@
 
 MAX_DOCUMENT_BYTES = 64 * 1024
 """Of a document, and of each catalogue framework that it uses."""
-MAX_NODES = 8000
+MAX_NODES = 4000
 """Keys and values in a document, each use of an anchor counted with all that it stands for."""
 MAX_ALIASES = 100
 MAX_EXPANDED_CHARACTERS = 256 * 1024

@@ -148,7 +148,8 @@ class _Reading:
         place, _ = locate(root, ("zoe",))
         entry = root.entries.get("zoe") or root.entries.get("version")
         number = entry.value.value if entry and isinstance(entry.value, ScalarNode) else None
-        if isinstance(number, int) and 0 <= number < FORMAT:
+        whole = isinstance(number, int) and not isinstance(number, bool)
+        if isinstance(number, int) and whole and 0 <= number < FORMAT:
             message = f"this is format {number}; this reads format {FORMAT}"
             self.problems.append(
                 place.problem(("zoe",), message, "zoe convert makes format 4 of the older ones")
@@ -156,7 +157,7 @@ class _Reading:
         elif "zoe" not in root.entries:
             message = f"is required: a document begins with zoe: {FORMAT}"
             self.problems.append(place.problem(("zoe",), message))
-        elif number != FORMAT or isinstance(number, bool | float):
+        elif number != FORMAT or not whole:
             message = f"the format is a number, and this reads format {FORMAT}"
             self.problems.append(place.problem(("zoe",), message, f"write zoe: {FORMAT}"))
         else:
