@@ -31,6 +31,7 @@ TOKEN = re.compile(
         \"{3}(?:\\.|[^\\])*?\"{3} | '{3}(?:\\.|[^\\])*?'{3}
       | "(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])*'
       )                                           # a string
+    | \d\w*                                       # a number
     | ([^\W\d]\w*)                                # a name: the only group
     """,
     re.VERBOSE | re.DOTALL,
