@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["database"]
+
 TRACES = Path(__file__).parents[2] / "shared" / "traces"
 ZAPPS = Path(__file__).parents[2] / "shared" / "zapps"
 

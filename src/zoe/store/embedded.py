@@ -28,6 +28,8 @@ from urllib.parse import quote
 
 import psycopg
 
+from zoe.model.errors import ZoeError
+from zoe.store.migrate import migrate
 from zoe.store.programs import EmbeddedFailed, Programs, RunAs, find_programs, run_as
 
 USER = "zoe"
@@ -320,13 +322,14 @@ async def _until(is_done: Callable[[], bool], deadline: float, message: str) -> 
 
 
 async def own(data_dir: Path, bin_dir: Path | None, parent: int) -> int:
-    """Start, print ``{"url": ...}`` when ready, and stay; return the exit code."""
+    """Start and migrate, print ``{"url": ...}`` when ready, and stay; return the exit code."""
     database = EmbeddedPostgres(data_dir, bin_dir)
     stopping = asyncio.Event()
     for signal_ in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_, stopping.set)
     try:
         url = await database.start()
+        await migrate(url)
         sys.stdout.write(json.dumps({"url": url}) + "\n")
         sys.stdout.flush()
         while not stopping.is_set() and os.getppid() == parent:
@@ -354,7 +357,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, leave)
     try:
         return asyncio.run(own(arguments.data_dir, arguments.pg_bin, parent))
-    except EmbeddedFailed as error:
+    except ZoeError as error:
         sys.stderr.write(f"{error}\n" + (f"{error.hint}\n" if error.hint else ""))
         return 1
 

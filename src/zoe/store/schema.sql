@@ -97,7 +97,7 @@ CREATE TABLE node (
 );
 
 CREATE TABLE leader (
-    only boolean PRIMARY KEY DEFAULT true CHECK (only),
+    single boolean PRIMARY KEY DEFAULT true CHECK (single),
     epoch bigint NOT NULL,
     holder text, -- NULL: nobody; the last epoch is not valid any more
     expires_at timestamptz NOT NULL

@@ -1,0 +1,392 @@
+"""The store's twin in memory: same answers, same errors, nothing durable; for tests and trials."""
+
+import dataclasses
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+
+from zoe.model.change import Acknowledge, Change, Defer, Forget, SetInstance, SetNodes, SetStatus
+from zoe.model.cluster import Node
+from zoe.model.errors import IllegalTransition
+from zoe.model.execution import (
+    ENDED,
+    Desired,
+    Execution,
+    ExecutionStatus,
+    InstanceStatus,
+    ServiceInstance,
+    check_execution_transition,
+    check_instance_transition,
+)
+from zoe.store import checks, history
+from zoe.store.base import HistoryEntry, NewExecution, NotFound, Page, StaleEpoch, Token
+from zoe.store.hints import Hints
+from zoe.store.history import Line, line_of
+
+WAITING = frozenset({ExecutionStatus.SUBMITTED, ExecutionStatus.QUEUED})
+
+
+@dataclasses.dataclass(slots=True)
+class _State:
+    """Everything that is kept; a transaction works on a copy of it."""
+
+    executions: dict[int, Execution] = dataclasses.field(default_factory=dict)
+    sources: dict[int, str] = dataclasses.field(default_factory=dict)
+    keys: dict[tuple[str, str], int] = dataclasses.field(default_factory=dict)
+    acknowledged: dict[int, int] = dataclasses.field(default_factory=dict)
+    entries: list[HistoryEntry] = dataclasses.field(default_factory=list)
+    nodes: tuple[Node, ...] = ()
+
+    def copy(self) -> "_State":
+        return _State(
+            dict(self.executions),
+            dict(self.sources),
+            dict(self.keys),
+            dict(self.acknowledged),
+            list(self.entries),
+            self.nodes,
+        )
+
+
+class MemoryStore:
+    """The state in this process. ``now`` gives seconds since 1970, also for the lease."""
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self._state = _State()
+        self._last_id = 0
+        self._last_entry_id = 0
+        self._epoch = 0
+        self._holder: str | None = None
+        self._lease_end = 0.0
+        self._tokens: dict[str, Token] = {}
+        self._hints = Hints()
+
+    async def open(self) -> None:
+        """Do nothing: memory is there."""
+
+    async def close(self) -> None:
+        """End the readers of changes; what is kept stays, and the store can be used again."""
+        self._hints.close()
+        self._hints = Hints()
+
+    # Intents.
+
+    async def submit(self, new: NewExecution) -> Execution:
+        """Keep a new execution; raises NotStorable."""
+        checks.check_new(new)
+        key = (new.owner, new.idempotency_key)
+        if new.idempotency_key and key in self._state.keys:
+            return await self.get(self._state.keys[key])
+        self._last_id += 1
+        execution = Execution(
+            id=self._last_id,
+            name=new.name,
+            owner=new.owner,
+            zapp=new.zapp,
+            submitted_at=self._now(),
+        )
+        self._state.executions[execution.id] = execution
+        self._state.sources[execution.id] = new.source
+        self._state.acknowledged[execution.id] = 0
+        if new.idempotency_key:
+            self._state.keys[key] = execution.id
+        self._write(execution.id, execution.submitted_at, history.submitted(new.owner))
+        self._hints.publish(execution.id)
+        return execution
+
+    async def request_stop(self, execution_id: int, by: str) -> Execution:
+        """Keep the wish to end it."""
+        return self._desire(execution_id, Desired.STOP, by)
+
+    async def request_delete(self, execution_id: int, by: str) -> None:
+        """Keep the wish to stop and forget it; an ended one vanishes at once."""
+        self._desire(execution_id, Desired.DELETE, by)
+
+    def _desire(self, execution_id: int, wish: Desired, by: str) -> Execution:
+        checks.check_text("user name", by)
+        execution = _one(self._state, execution_id)
+        if wish is Desired.DELETE and execution.status in ENDED:
+            _forget(self._state, execution)
+        elif execution.status in ENDED or execution.desired in (wish, Desired.DELETE):
+            return execution
+        else:
+            execution = dataclasses.replace(
+                execution, desired=wish, desired_by=by, generation=execution.generation + 1
+            )
+            self._state.executions[execution_id] = execution
+            self._write(execution_id, self._now(), history.desired(wish, by))
+        self._hints.publish(execution_id)
+        return execution
+
+    async def request_scale(
+        self, execution_id: int, service: str, elastic: int, by: str
+    ) -> Execution:
+        """Keep another elastic count; ValueError for a negative one."""
+        checks.check_text("user name", by)
+        execution = _one(self._state, execution_id)
+        checks.check_scale(execution, service, elastic)
+        if execution.elastic_count(service) == elastic:
+            return execution
+        execution = dataclasses.replace(
+            execution,
+            elastic={**execution.elastic, service: elastic},
+            generation=execution.generation + 1,
+        )
+        self._state.executions[execution_id] = execution
+        self._write(execution_id, self._now(), history.scaled(service, elastic, by))
+        self._hints.publish(execution_id)
+        return execution
+
+    def _write(self, execution_id: int, at: float, line: Line) -> None:
+        self._last_entry_id += 1
+        entry = HistoryEntry(
+            self._last_entry_id, execution_id, at, line.kind, line.message, line.detail
+        )
+        self._state.entries.append(entry)
+
+    # Reading.
+
+    async def get(self, execution_id: int) -> Execution:
+        """Return one execution with its instances."""
+        return _one(self._state, execution_id)
+
+    async def find(self, owner: str | None, reference: str) -> Execution:
+        """Find by id, exact name or unique prefix of a name."""
+        visible = self._newest_first(owner)
+        number = checks.id_in(reference)
+        for execution in visible:
+            if execution.id == number:
+                return execution
+        names = sorted({each.name for each in visible if each.name.startswith(reference)})
+        if reference not in names:
+            names = names if reference else []
+            reference = checks.check_candidates(reference, names[: checks.CANDIDATES + 1])
+        return next(execution for execution in visible if execution.name == reference)
+
+    async def source(self, execution_id: int) -> str:
+        """Return the application description as it was submitted."""
+        return self._state.sources[_one(self._state, execution_id).id]
+
+    async def page(
+        self,
+        *,
+        owner: str | None = None,
+        statuses: frozenset[ExecutionStatus] = frozenset(),
+        name: str = "",
+        limit: int = 50,
+        cursor: str = "",
+    ) -> Page:
+        """Return executions, newest first; ``name`` is the beginning of the name."""
+        before = checks.before(cursor)
+        matching = [
+            dataclasses.replace(execution, instances=())
+            for execution in self._newest_first(owner)
+            if (not statuses or execution.status in statuses)
+            and execution.name.startswith(name)
+            and (before is None or execution.id < before)
+        ]
+        items = matching[:limit]
+        return Page(items, checks.cursor_after(items[-1]) if len(matching) > limit else "")
+
+    async def history(
+        self, execution_id: int | None, *, after: int = 0, limit: int = 1000
+    ) -> Sequence[HistoryEntry]:
+        """Return history entries with ``id > after``, oldest first."""
+        return [
+            entry
+            for entry in self._state.entries
+            if entry.id > after and execution_id in (None, entry.execution_id)
+        ][:limit]
+
+    async def nodes(self) -> Sequence[Node]:
+        """Return the nodes as last recorded, by name."""
+        return sorted(self._state.nodes, key=lambda node: node.name)
+
+    async def counts(self) -> Mapping[ExecutionStatus, int]:
+        """Return how many executions have each status; those without any are absent."""
+        return dict(Counter(execution.status for execution in self._state.executions.values()))
+
+    def changes(self) -> AsyncGenerator[int, None]:
+        """Yield an execution id soon after each commit about it; 0 first."""
+        return self._hints.read(at_first=True)
+
+    def _newest_first(self, owner: str | None) -> Sequence[Execution]:
+        executions = reversed(self._state.executions.values())
+        return [each for each in executions if owner is None or each.owner == owner]
+
+    # The master.
+
+    async def lead(self, holder: str, ttl_seconds: float) -> int | None:
+        """Take the lease if it is free or expired."""
+        if self._holder is not None and self._now() < self._lease_end:
+            return None
+        self._epoch += 1
+        self._holder = holder
+        self._lease_end = self._now() + ttl_seconds
+        return self._epoch
+
+    async def renew(self, epoch: int, ttl_seconds: float) -> None:
+        """Keep the lease."""
+        self._check_epoch(epoch)
+        self._lease_end = self._now() + ttl_seconds
+
+    async def resign(self, epoch: int) -> None:
+        """Give the lease up; the epoch does not write any more."""
+        if epoch == self._epoch:
+            self._holder = None
+
+    async def load(self) -> Sequence[Execution]:
+        """Return every execution that has not ended, oldest first."""
+        return [each for each in self._state.executions.values() if each.status not in ENDED]
+
+    async def intents(self) -> Sequence[Execution]:
+        """Return the executions whose newest intent is not acknowledged, oldest first."""
+        return [
+            execution
+            for execution in self._state.executions.values()
+            if execution.generation != self._state.acknowledged[execution.id]
+        ]
+
+    async def record(self, changes: Sequence[Change], epoch: int) -> None:
+        """Keep all changes and their history, or none of them."""
+        if not changes:
+            return
+        self._check_epoch(epoch)
+        before, last_entry_id = self._state, self._last_entry_id
+        self._state = before.copy()
+        touched: dict[int, None] = {}
+        try:
+            for change in changes:
+                touched |= dict.fromkeys(self._apply(checks.storable(change)))
+        except BaseException:
+            self._state, self._last_entry_id = before, last_entry_id
+            raise
+        for execution_id in touched:
+            self._hints.publish(execution_id)
+
+    def _check_epoch(self, epoch: int) -> None:
+        if epoch != self._epoch or self._holder is None:
+            raise StaleEpoch(f"epoch {epoch} does not hold the lease any more")
+
+    def _apply(self, change: Change) -> Sequence[int]:
+        """Make one change; return the executions that readers are told about."""
+        state = self._state
+        match change:
+            case SetStatus():
+                state.executions[change.execution_id] = _with_status(
+                    _one(state, change.execution_id), change
+                )
+                self._write(change.execution_id, change.at, line_of(change))
+            case SetInstance(instance):
+                execution = _one(state, instance.execution_id)
+                state.executions[execution.id] = _with_instance(execution, instance)
+                self._write(execution.id, change.at, line_of(change))
+                return [execution.id]
+            case Defer():
+                execution = _one(state, change.execution_id)
+                if execution.status not in WAITING or change.queue_position < 1:
+                    raise IllegalTransition(f"execution {execution.id} does not wait any more")
+                if execution.reasons != change.reasons:
+                    self._write(execution.id, change.at, line_of(change))
+                state.executions[execution.id] = dataclasses.replace(
+                    execution, reasons=change.reasons, queue_position=change.queue_position
+                )
+            case Acknowledge():
+                _acknowledge(state, change)
+                return []
+            case SetNodes():
+                state.nodes = change.nodes
+                return [0]
+            case Forget():
+                forgotten = state.executions.get(change.execution_id)
+                if forgotten is not None:
+                    _check_forget(forgotten)
+                    _forget(state, forgotten)
+        return [change.execution_id]
+
+    # Access tokens.
+
+    async def add_token(self, token: Token) -> None:
+        """Keep a token's hash; one that is there already stays as it is."""
+        for text in (token.hash, token.name, token.user, token.role):
+            checks.check_text("token", text)
+        self._tokens.setdefault(token.hash, token)
+
+    async def find_token(self, hash: str) -> Token | None:
+        """Return the token with this hash, if there is one."""
+        return self._tokens.get(hash)
+
+    async def tokens(self) -> Sequence[Token]:
+        """Return every token, oldest first."""
+        return sorted(self._tokens.values(), key=lambda token: (token.created_at, token.hash))
+
+
+def _one(state: _State, execution_id: int) -> Execution:
+    try:
+        return state.executions[execution_id]
+    except KeyError:
+        raise NotFound(f"there is no execution {execution_id}") from None
+
+
+def _acknowledge(state: _State, change: Acknowledge) -> None:
+    execution = state.executions.get(change.execution_id)
+    if execution is None:
+        return
+    if change.generation > execution.generation:
+        raise IllegalTransition(f"nobody asked for generation {change.generation}")
+    known = state.acknowledged[execution.id]
+    state.acknowledged[execution.id] = max(known, change.generation)
+
+
+def _check_forget(execution: Execution) -> None:
+    if execution.status not in ENDED or execution.desired is not Desired.DELETE:
+        raise IllegalTransition(
+            f"execution {execution.id} has not ended, or nobody asked to delete it"
+        )
+
+
+def _forget(state: _State, execution: Execution) -> None:
+    del state.executions[execution.id]
+    del state.sources[execution.id]
+    del state.acknowledged[execution.id]
+    state.keys = {key: kept for key, kept in state.keys.items() if kept != execution.id}
+    state.entries = [entry for entry in state.entries if entry.execution_id != execution.id]
+
+
+def _with_status(execution: Execution, change: SetStatus) -> Execution:
+    check_execution_transition(execution.status, change.status)
+    is_starting = change.status is ExecutionStatus.STARTING
+    is_waiting = change.status in WAITING
+    return dataclasses.replace(
+        execution,
+        status=change.status,
+        started_at=change.at if is_starting else execution.started_at,
+        ended_at=change.at if change.status in ENDED else None,
+        end=change.end or execution.end,
+        reasons=execution.reasons if is_waiting else (),
+        queue_position=execution.queue_position if is_waiting else None,
+    )
+
+
+def _with_instance(execution: Execution, instance: ServiceInstance) -> Execution:
+    instances = {(each.service, each.ordinal): each for each in execution.instances}
+    old = instances.get((instance.service, instance.ordinal))
+    if old is None:
+        if instance.status not in (InstanceStatus.WAITING, InstanceStatus.STARTING):
+            raise IllegalTransition(
+                f"an instance begins as waiting or starting, not as {instance.status}"
+            )
+    else:
+        attempt = old.attempt
+        if old.status is not instance.status:
+            check_instance_transition(old.status, instance.status)
+            if instance.status is InstanceStatus.WAITING:
+                attempt += 1
+        if instance.attempt != attempt:
+            raise IllegalTransition(
+                f"attempt {instance.attempt} of an instance cannot follow attempt {old.attempt}"
+            )
+    instances[instance.service, instance.ordinal] = instance
+    in_order = tuple(instances[place] for place in sorted(instances))
+    return dataclasses.replace(execution, instances=in_order)
