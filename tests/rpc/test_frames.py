@@ -116,11 +116,11 @@ def test_a_hostile_body_is_malformed(body: bytes) -> None:
         frames.read_request(frame)
 
 
-@pytest.mark.parametrize("version", [version for version in range(256) if version != VERSION])
-def test_every_other_version_is_told_by_its_request_id(version: int) -> None:
-    with pytest.raises(frames.WrongVersion) as raised:
-        frames.read_header(bytes([version]) + REQUEST_ID)
-    assert raised.value.request_id == REQUEST_ID
+def test_every_other_version_is_told_by_its_request_id() -> None:
+    for version in set(range(256)) - {VERSION}:
+        with pytest.raises(frames.WrongVersion) as raised:
+            frames.read_header(bytes([version]) + REQUEST_ID)
+        assert raised.value.request_id == REQUEST_ID
 
 
 @pytest.mark.parametrize("size", range(21))

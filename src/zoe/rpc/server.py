@@ -122,7 +122,7 @@ class Server:
         await _end(self._loops)
         if self._answers:
             await asyncio.wait(self._answers, timeout=grace_seconds)
-            await asyncio.sleep(FAREWELL_SECONDS)
+        await asyncio.sleep(FAREWELL_SECONDS)
         await _end(self._answers)
         self._close()
 
