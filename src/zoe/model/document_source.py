@@ -24,6 +24,7 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
     StreamEndEvent,
 )
+from ruamel.yaml.scanner import Scanner, ScannerError
 
 from zoe.model.errors import Problem
 from zoe.model.limits import (
@@ -186,6 +187,7 @@ class _Unreadable(Exception):
 
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
+_TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEAN = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -234,11 +236,22 @@ def _check_json(text: str, start: Place) -> None:
         return  # The composer says how deep it may be.
 
 
+class _Scanner(Scanner):
+    """A scanner that stops at a flow collection too deep, not after looking for its end."""
+
+    def fetch_flow_collection_start(self, TokenClass: Any, to_push: str) -> None:
+        if len(self.flow_context) > MAX_DEPTH:
+            raise ScannerError(None, None, _TOO_DEEP, self.reader.get_mark())
+        super().fetch_flow_collection_start(TokenClass, to_push)
+
+
 class _Composer:
     """Events of the parser to nodes: one pass, with the limits."""
 
     def __init__(self, text: str, start: Place, problems: list[Problem]) -> None:
-        self._events: Iterator[Any] = YAML(typ="safe", pure=True).parse(text)
+        yaml = YAML(typ="safe", pure=True)
+        yaml.Scanner = _Scanner
+        self._events: Iterator[Any] = yaml.parse(text)
         self._place = start
         self._problems = problems
         self._nodes = 0
@@ -286,7 +299,7 @@ class _Composer:
         if isinstance(event, AliasEvent):
             return self._alias(event.anchor)
         if len(path) > MAX_DEPTH:
-            raise self._unreadable(f"nested deeper than {MAX_DEPTH} levels")
+            raise self._unreadable(_TOO_DEEP)
         nodes, characters = self._nodes, self._characters
         if event.anchor:
             self._anchors[event.anchor] = None
@@ -402,6 +415,8 @@ class _Composer:
 
 def _explain(problem: str) -> tuple[str, str]:
     """A syntax error in our words, with a hint where the usual cause is known."""
+    if problem == _TOO_DEEP:
+        return problem, ""
     if "'\\t'" in problem:
         return "a tab is not allowed here", "indent with spaces"
     if problem == "mapping values are not allowed here":
