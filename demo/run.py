@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import psutil
@@ -24,6 +25,7 @@ from zoe.model.rest import ExecutionDetail
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / ".demo"
 DATA = FOLDER / "data"
+WORKER = "dask.worker"
 WORKERS = 5
 """One essential, four elastic: all that fit beside the scheduler and the driver."""
 SECONDS = 22
@@ -119,46 +121,55 @@ def everything_up() -> Iterator[None]:
             up.wait(20)
 
 
-def workers(execution: ExecutionDetail, *, ready: bool = True) -> int:
-    """Count the Dask workers that are there (and ready)."""
+def workers(execution: ExecutionDetail) -> int:
+    """Count the Dask workers that do their work."""
     return sum(
-        instance.service == "dask.worker"
-        and instance.status is InstanceStatus.RUNNING
-        and (instance.ready or not ready)
+        instance.service == WORKER and instance.ready and instance.status is InstanceStatus.RUNNING
         for instance in execution.instances
     )
 
 
-def state(execution: ExecutionDetail) -> str:
-    """Return one line that says where an execution is."""
-    statuses = [i.status for i in execution.instances if i.service == "dask.worker"]
-    counts = ", ".join(
-        f"{statuses.count(status)} {status}"
-        for status in (InstanceStatus.STARTING, InstanceStatus.RUNNING, InstanceStatus.STOPPING)
-        if status in statuses
-    )
-    return f"{execution.status:<10}" + (f"  workers: {counts}" if counts else "")
-
-
 class Story:
-    """Follows executions, says what changes, and waits for what is to come."""
+    """Follows executions, says what happens to them, and waits for what is to come."""
 
     def __init__(self, client: Zoe) -> None:
-        self.began = time.monotonic()
-        self.names: list[str] = []
-        self.said: dict[str, str] = {}
         self.client = client
+        self.names: list[str] = []
+        self.began: datetime | None = None
+        self.cursors: dict[str, str] = {}
+        self.workers: dict[str, str] = {}
+        self.said = ""
 
     def look(self) -> dict[str, ExecutionDetail]:
-        """Return the executions as they are now; print those that have changed."""
+        """Print what has happened since the last look; return the executions as they are now."""
+        for name in self.names:
+            for entry in self.client.events(name, cursor=self.cursors.get(name, "")).items:
+                self.cursors[name] = str(entry.id)
+                self.began = self.began or entry.at
+                seconds = (entry.at - self.began).total_seconds()
+                match entry.kind:
+                    case "status":
+                        print(f"{seconds:6.1f} s  {name:<10} {entry.detail['status']}", flush=True)
+                    case "instance" if f"/{WORKER}/" in entry.detail["id"]:
+                        self.workers[entry.detail["id"]] = entry.detail["status"]
+                        self.say_workers(seconds)
+                    case _:
+                        pass
         found = {name: self.client.show(name) for name in self.names}
         for name, execution in found.items():
-            if self.said.get(name) != (line := state(execution)):
-                self.said[name] = line
-                print(f"{time.monotonic() - self.began:6.1f} s  {name:<10} {line}", flush=True)
             if execution.status is ExecutionStatus.FAILED:
                 raise DemoFailed(f"{name} failed: {execution.end.message if execution.end else ''}")
         return found
+
+    def say_workers(self, seconds: float) -> None:
+        """Print how many workers run, and how many are being taken back, when that has changed."""
+        statuses = list(self.workers.values())
+        line = f"{statuses.count('running')} running"
+        if leaving := statuses.count("stopping"):
+            line += f", {leaving} being taken back"
+        if line != self.said:
+            self.said = line
+            print(f"{seconds:6.1f} s  workers    {line}", flush=True)
 
     def until(
         self, condition: Callable[[dict[str, ExecutionDetail]], bool], what: str, seconds: float
@@ -191,7 +202,7 @@ def show_everything() -> None:
         story.until(
             lambda now: now["primes"].status is ExecutionStatus.RUNNING, "the second one to run", 40
         )
-        if workers(story.look()["wordcount"], ready=False) != WORKERS - 1:
+        if workers(story.look()["wordcount"]) != WORKERS - 1:
             raise DemoFailed("the second one runs, and not exactly one worker was taken back")
         story.until(lambda now: now["primes"].is_ended, "the second one to end", 60)
         story.until(lambda now: workers(now["wordcount"]) == WORKERS, "the worker to return", 40)
