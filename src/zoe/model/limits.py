@@ -24,6 +24,7 @@ MAX_INSTANCES = 1000
 MAX_APPLICATION_INSTANCES = 10 * MAX_INSTANCES
 MAX_TEXT_LENGTH = 32 * 1024
 """Characters in a value, after substitution."""
+MAX_PATH_LENGTH = 1024
 MAX_TITLE_LENGTH = 200
 MAX_ITEMS = 256
 """Items in a list, variables in an environment."""

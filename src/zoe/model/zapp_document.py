@@ -28,6 +28,7 @@ from zoe.model.limits import (
     MAX_INSTANCES,
     MAX_ITEMS,
     MAX_PARAMETERS,
+    MAX_PATH_LENGTH,
     MAX_SERVICES,
     MAX_TEXT_LENGTH,
     MAX_TITLE_LENGTH,
@@ -124,21 +125,26 @@ _IMAGE = r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}"
 Image = Annotated[
     str, _matching(_IMAGE, "the name of an image, such as python:3.12"), _pattern(_IMAGE, 512)
 ]
-_PATH = r"/(?!.*(?:^|/)\.\.(?:/|$))[^\x00]{0,1023}"
+_PATH = r"(?:/(?!\.\.(?:/|$))[^/\x00-\x1f]*)+"
 AbsolutePath = Annotated[
-    str, _matching(_PATH, "an absolute path without .."), _pattern(_PATH, 1024)
+    str,
+    Field(max_length=MAX_PATH_LENGTH),
+    _matching(_PATH, "an absolute path without .."),
+    _pattern(_PATH, MAX_PATH_LENGTH),
 ]
-_FOLDER = rf"(?:{_PATH}|\$\{{workspace\}}(?:{_PATH})?)"
+_FOLDER = rf"(?:\$\{{workspace\}})?{_PATH}|\$\{{workspace\}}"
 Folder = Annotated[
     str,
+    Field(max_length=MAX_PATH_LENGTH),
     _matching(_FOLDER, "an absolute path without .., or one that begins with ${workspace}"),
-    _pattern(_FOLDER, 1024),
+    _pattern(_FOLDER, MAX_PATH_LENGTH),
 ]
-_HTTP_PATH = r"/[!-~]{0,1023}"
+_HTTP_PATH = r"/[!-~]*"
 HttpPath = Annotated[
     str,
+    Field(max_length=MAX_PATH_LENGTH),
     _matching(_HTTP_PATH, "the path of a URL: it begins with / and has no spaces"),
-    _pattern(_HTTP_PATH, 1024),
+    _pattern(_HTTP_PATH, MAX_PATH_LENGTH),
 ]
 
 Command = Annotated[list[Text], Field(min_length=1, max_length=MAX_ITEMS)]
@@ -192,7 +198,10 @@ class LimitsDocument(Document):
 
 
 class CountDocument(Document):
-    """How many instances: the essential ones start together, the elastic ones as room allows."""
+    """How many instances: the essential ones start together, the elastic ones as room allows.
+
+    A number alone is that of the essential ones.
+    """
 
     essential: InstanceCount = Field(
         default=1, description="Needed for the application to run. Default 1."
@@ -238,6 +247,12 @@ class TcpDocument(Document):
 
 class ReadyDocument(Document):
     """How to tell that an instance is ready: exactly one of http, tcp and command."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [{"required": [check]} for check in ("http", "tcp", "command")],
+        }
+    )
 
     http: HttpDocument | None = Field(
         default=None, description="A GET answers with a status below 400."
@@ -352,7 +367,7 @@ class ServiceDocument(Document):
     )
     shrink: ShrinkDocument = Field(
         default_factory=ShrinkDocument,
-        description="What happens before an elastic instance is taken back.",
+        description="What to do first when an elastic instance is taken back.",
     )
     speedup: SpeedupDocument | None = Field(
         default=None, description="What more instances bring; used for forecasts."
@@ -429,6 +444,13 @@ class FrameworkHeading(Document):
 
 class FrameworkDocument(FrameworkHeading):
     """A group of services that start and depend together, written here or from the catalogue."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [{"required": ["services"]}, {"required": ["use"]}],
+            "dependentRequired": {"with": ["use"]},
+        }
+    )
 
     services: dict[Name, ServiceDocument] = Field(
         default_factory=dict, max_length=MAX_SERVICES, description="The services, by name."

@@ -316,6 +316,9 @@ class _Reading:
         heading = self._heading(CatalogueHeading, root, self._substitution(declared, values))
         if heading is None or "services" not in root.entries:
             return ()
+        if heading.framework != use:
+            message = f"the catalogue has {heading.framework!r} under the name {use!r}"
+            self.problems.append(locate(root, ("framework",))[0].problem(("framework",), message))
         names = {heading.framework: name}
         substitution = self._substitution(declared, values, names)
         return self._services(root.entries["services"], ("services",), substitution)
