@@ -1,0 +1,166 @@
+"""The routes of everything that is not one execution: nodes, checks, plans, health, metrics."""
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+import zoe
+from zoe.api import views
+from zoe.api.access import Action, authorise
+from zoe.api.errors import BadRequest, error_views
+from zoe.api.executions import ActorOf, PartsOf
+from zoe.api.parts import Parts
+from zoe.api.submission import OPENAPI_BODY, Submission, checked_zapp
+from zoe.model.errors import ZAppInvalid
+from zoe.model.rest import (
+    LiveView,
+    MasterView,
+    NodePage,
+    NodeView,
+    PlacementView,
+    PlanView,
+    ReadyView,
+    ReasonView,
+    ValidateView,
+    VersionView,
+    WhoView,
+    as_time,
+)
+from zoe.model.zapp_schema import json_schema
+from zoe.rpc.client import MasterUnreachable
+from zoe.rpc.messages import Failed, Ping, Plan, Planned, Pong
+from zoe.store.base import StoreUnavailable
+
+PING_SECONDS = 0.5
+
+router = APIRouter(tags=["cluster"])
+open_router = APIRouter(tags=["server"])
+"""What everybody may ask, without a token."""
+
+
+@router.get("/nodes")
+async def list_nodes(parts: PartsOf, actor: ActorOf) -> NodePage:
+    """List the machines: what they have, what is reserved, what runs there."""
+    authorise(actor, Action.VIEW_CLUSTER)
+    return NodePage(items=await node_views(parts))
+
+
+@router.post("/validate", openapi_extra=OPENAPI_BODY)
+async def validate(parts: PartsOf, actor: ActorOf, submission: Submission) -> ValidateView:
+    """Check an application description; every error at once."""
+    authorise(actor, Action.VIEW)
+    try:
+        zapp = await checked_zapp(parts, submission)
+    except ZAppInvalid as invalid:
+        return ValidateView(valid=False, errors=error_views(invalid.problems))
+    return ValidateView(
+        valid=True,
+        application=zapp.name,
+        kind=zapp.kind,
+        frameworks=views.frameworks(zapp, {}, ()),
+    )
+
+
+@router.post("/plan", openapi_extra=OPENAPI_BODY)
+async def plan(parts: PartsOf, actor: ActorOf, submission: Submission) -> PlanView:
+    """Ask the master whether it would start now."""
+    authorise(actor, Action.SUBMIT)
+    await checked_zapp(parts, submission)
+    reply = await parts.master.ask(
+        Plan(
+            owner=actor.user,
+            document=submission.document,
+            file=submission.file,
+            parameters=submission.parameters,
+        )
+    )
+    match reply:
+        case Planned():
+            return PlanView(
+                fits_now=reply.fits_now,
+                can_ever_fit=reply.can_ever_fit,
+                placements=[
+                    PlacementView(instance=each.instance, node=each.node, essential=each.essential)
+                    for each in reply.placements
+                ],
+                reasons=[
+                    ReasonView(code=each.code, message=each.message) for each in reply.reasons
+                ],
+                notes=reply.notes,
+            )
+        case Failed(code="zapp-invalid" | "too-large"):
+            raise BadRequest(reply.message)
+        case Failed():
+            raise MasterUnreachable(reply.message, hint="Try again in a moment.")
+        case _:
+            raise MasterUnreachable("The master answered something else than a plan.")
+
+
+@router.get("/schema")
+async def schema(actor: ActorOf) -> dict[str, Any]:
+    """Return the JSON Schema of the application description."""
+    return json_schema()
+
+
+@router.get("/whoami")
+async def whoami(actor: ActorOf) -> WhoView:
+    """Say whose token this is."""
+    return WhoView(user=actor.user, role=actor.role, token=actor.token)
+
+
+@open_router.get("/version")
+async def version(parts: PartsOf) -> VersionView:
+    """Say what this server is."""
+    return VersionView(version=zoe.__version__, deployment=parts.settings.deployment)
+
+
+@open_router.get("/livez")
+async def livez() -> LiveView:
+    """Say that the api answers."""
+    return LiveView()
+
+
+@open_router.get("/readyz", responses={503: {"model": ReadyView}})
+async def readyz(parts: PartsOf, response: Response) -> ReadyView:
+    """Say whether the api can do its work: it cannot without the store."""
+    has_store = True
+    try:
+        await parts.store.counts()
+    except StoreUnavailable:
+        has_store = False
+        response.status_code = 503
+    return ReadyView(
+        status="ready" if has_store else "unready", store=has_store, master=await master_view(parts)
+    )
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+async def metrics(parts: PartsOf, actor: ActorOf) -> Response:
+    """Return the counts for Prometheus."""
+    authorise(actor, Action.VIEW_CLUSTER)
+    return Response(
+        parts.metrics.render(await parts.store.counts(), parts.feed.subscriptions),
+        media_type="text/plain; version=0.0.4; charset=utf-8",
+    )
+
+
+async def node_views(parts: Parts) -> list[NodeView]:
+    """Return the nodes with what holds room there."""
+    return views.node_views(await parts.store.nodes(), await parts.store.load())
+
+
+async def master_view(parts: Parts) -> MasterView:
+    """Ask the master how it is, for a moment."""
+    try:
+        reply = await parts.master.ask(Ping(), PING_SECONDS)
+    except MasterUnreachable:
+        return MasterView(up=False)
+    if not isinstance(reply, Pong):
+        return MasterView(up=False)
+    return MasterView(
+        up=True,
+        epoch=reply.epoch,
+        since=as_time(reply.since),
+        backend=reply.backend,
+        version=reply.version,
+    )

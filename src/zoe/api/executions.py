@@ -1,0 +1,209 @@
+"""The routes of executions: submit, list, show, why, wait, stop, scale, delete."""
+
+import asyncio
+import hashlib
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi.responses import PlainTextResponse
+
+from zoe.api import access, views
+from zoe.api.access import Action, Actor, authorise, no_such
+from zoe.api.errors import BadRequest, PreconditionFailed
+from zoe.api.parts import Parts, parts_of
+from zoe.api.submission import OPENAPI_BODY, Submission, submit
+from zoe.model.execution import ENDED, Execution, ExecutionStatus
+from zoe.model.rest import (
+    API_PREFIX,
+    ExecutionDetail,
+    ExecutionPage,
+    ScaleRequest,
+    WhyView,
+)
+from zoe.store.base import NotFound
+
+LOOK_SECONDS = 2.0
+"""How often who waits looks at the store when no notification comes."""
+LIVE = frozenset(ExecutionStatus) - ENDED
+
+router = APIRouter(prefix="/executions", tags=["executions"])
+PartsOf = Annotated[Parts, Depends(parts_of)]
+ActorOf = Annotated[Actor, Depends(access.actor)]
+IfMatch = Annotated[str, Header(alias="If-Match")]
+
+
+async def find(parts: Parts, actor: Actor, ref: str, action: Action) -> Execution:
+    """Return the execution that ``ref`` means for ``actor``; raises NotFound, Conflict."""
+    try:
+        execution = await parts.store.find(actor.scope, ref)
+    except NotFound as error:
+        raise no_such(ref) from error
+    authorise(actor, action, execution)
+    return execution
+
+
+@router.post("", status_code=201, openapi_extra=OPENAPI_BODY)
+async def submit_execution(
+    parts: PartsOf,
+    actor: ActorOf,
+    submission: Submission,
+    response: Response,
+    idempotency_key: Annotated[str, Header()] = "",
+) -> ExecutionDetail:
+    """Submit an application; it is durable when this answers."""
+    authorise(actor, Action.SUBMIT)
+    execution = await submit(parts, actor, submission, idempotency_key)
+    response.headers["Location"] = f"{API_PREFIX}/executions/{execution.id}"
+    return views.detail(execution)
+
+
+@router.get("")
+async def list_executions(
+    parts: PartsOf,
+    actor: ActorOf,
+    status: Annotated[list[ExecutionStatus] | None, Query()] = None,
+    name: str = "",
+    owner: str = "",
+    all: bool = False,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    cursor: str = "",
+) -> ExecutionPage:
+    """List executions, newest first: those that have not ended, or with ``all`` every one."""
+    authorise(actor, Action.VIEW)
+    statuses = frozenset(status or ()) or (frozenset() if all else LIVE)
+    if actor.scope is not None and owner not in ("", actor.scope):
+        return ExecutionPage(items=[])
+    try:
+        page = await parts.store.page(
+            owner=actor.scope or owner or None,
+            statuses=statuses,
+            name=name,
+            limit=limit,
+            cursor=cursor,
+        )
+    except ValueError as error:
+        raise BadRequest(
+            "This cursor is not one of ours.", hint="Begin again without a cursor."
+        ) from error
+    return ExecutionPage(
+        items=[views.summary(each) for each in page.items], next_cursor=page.next_cursor
+    )
+
+
+@router.get("/{ref}")
+async def show_execution(
+    parts: PartsOf,
+    actor: ActorOf,
+    ref: str,
+    if_none_match: Annotated[str, Header()] = "",
+) -> Response:
+    """Show one execution."""
+    return answer(await find(parts, actor, ref, Action.VIEW), if_none_match=if_none_match)
+
+
+@router.get("/{ref}/why")
+async def why_execution(parts: PartsOf, actor: ActorOf, ref: str) -> WhyView:
+    """Say why it is where it is."""
+    return views.why(await find(parts, actor, ref, Action.VIEW))
+
+
+@router.get("/{ref}/wait")
+async def wait_for_execution(
+    request: Request,
+    parts: PartsOf,
+    actor: ActorOf,
+    ref: str,
+    timeout: Annotated[float, Query(gt=0, le=60)] = 30.0,
+) -> ExecutionDetail:
+    """Answer when it has ended, or after ``timeout`` seconds as it is then."""
+    execution = await find(parts, actor, ref, Action.VIEW)
+    loop = asyncio.get_running_loop()
+    until = loop.time() + timeout
+    with parts.feed.subscribe(execution.id) as changes:
+        while True:
+            execution = await parts.store.get(execution.id)
+            left = until - loop.time()
+            if execution.status in ENDED or left <= 0 or changes.is_closed:
+                return views.detail(execution)
+            await changes.wait(min(left, LOOK_SECONDS))
+
+
+@router.post("/{ref}/stop", status_code=202)
+async def stop_execution(
+    parts: PartsOf, actor: ActorOf, ref: str, if_match: IfMatch = ""
+) -> ExecutionDetail:
+    """Stop it; one that has ended is left as it is."""
+    execution = await find(parts, actor, ref, Action.CONTROL)
+    check_match(execution, if_match)
+    execution = await parts.store.request_stop(execution.id, actor.user)
+    await parts.ring(execution.id)
+    return views.detail(execution)
+
+
+@router.post("/{ref}/scale", status_code=202)
+async def scale_execution(
+    parts: PartsOf, actor: ActorOf, ref: str, wanted: ScaleRequest, if_match: IfMatch = ""
+) -> ExecutionDetail:
+    """Let a service have at most so many elastic instances."""
+    execution = await find(parts, actor, ref, Action.CONTROL)
+    check_match(execution, if_match)
+    check_scalable(execution, wanted.service)
+    execution = await parts.store.request_scale(
+        execution.id, wanted.service, wanted.elastic, actor.user
+    )
+    await parts.ring(execution.id)
+    return views.detail(execution)
+
+
+@router.delete("/{ref}", status_code=204, responses={202: {"description": "It is stopped first."}})
+async def delete_execution(
+    parts: PartsOf, actor: ActorOf, ref: str, if_match: IfMatch = ""
+) -> Response:
+    """Forget it; stop it first if it has not ended."""
+    execution = await find(parts, actor, ref, Action.CONTROL)
+    check_match(execution, if_match)
+    await parts.store.request_delete(execution.id, actor.user)
+    await parts.ring(execution.id)
+    return Response(status_code=204 if execution.status in ENDED else 202)
+
+
+@router.get("/{ref}/source", response_class=PlainTextResponse)
+async def show_source(parts: PartsOf, actor: ActorOf, ref: str) -> PlainTextResponse:
+    """Show the application description as it was submitted."""
+    execution = await find(parts, actor, ref, Action.VIEW)
+    return PlainTextResponse(await parts.store.source(execution.id))
+
+
+def check_scalable(execution: Execution, service: str) -> None:
+    """Raise BadRequest naming the services that can be scaled, unless ``service`` is one."""
+    elastic = [name for name, each in execution.zapp.services() if each.elastic > 0]
+    if service not in elastic:
+        raise BadRequest(
+            f"{execution.name} has no elastic service {service!r}.",
+            hint=f"Elastic: {', '.join(elastic)}."
+            if elastic
+            else "None of its services is elastic.",
+        )
+
+
+def answer(execution: Execution, *, if_none_match: str) -> Response:
+    """Return an execution with its ETag; 304 when the reader has it already."""
+    body = views.detail(execution).model_dump_json()
+    etag = _etag(body)
+    headers = {"ETag": etag, "Cache-Control": "no-cache"}
+    if etag in (each.strip() for each in if_none_match.split(",")):
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type="application/json", headers=headers)
+
+
+def check_match(execution: Execution, if_match: str) -> None:
+    """Raise PreconditionFailed unless ``If-Match`` is absent or names what is there now."""
+    wanted = {each.strip() for each in if_match.split(",")} - {""}
+    if wanted and not wanted & {"*", _etag(views.detail(execution).model_dump_json())}:
+        raise PreconditionFailed(
+            f"{execution.name} has changed since you looked at it.", hint="Look again, then retry."
+        )
+
+
+def _etag(body: str) -> str:
+    return f'"{hashlib.sha256(body.encode()).hexdigest()[:20]}"'

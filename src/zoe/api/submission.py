@@ -1,0 +1,132 @@
+"""Reads what a user sends to run, check or plan: JSON around a description, or the bare text."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
+
+from zoe.api.access import Actor
+from zoe.api.errors import BadRequest, KeyReused, UnsupportedMediaType
+from zoe.api.names import random_name
+from zoe.api.parts import Parts
+from zoe.model.execution import Execution
+from zoe.model.rest import YAML_TYPES, ParameterValue, SubmitRequest
+from zoe.model.zapp import ZApp
+from zoe.model.zapp_yaml import read_zapp
+from zoe.store.base import NewExecution
+
+KEY_LENGTH = 255
+
+OPENAPI_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"$ref": "#/components/schemas/SubmitRequest"}},
+            "application/yaml": {"schema": {"type": "string"}},
+        },
+    }
+}
+
+
+async def read_submission(request: Request) -> SubmitRequest:
+    """Return what the body (and for a bare description the query) says."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    body = await request.body()
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise BadRequest(
+            f"The request body is not UTF-8 text: byte {error.start} is wrong."
+        ) from error
+    if media_type in YAML_TYPES:
+        query = request.query_params
+        return _checked(
+            {
+                "document": text,
+                "file": query.get("file", ""),
+                "name": query.get("name", ""),
+                "parameters": read_choices(query.getlist("set")),
+            }
+        )
+    if media_type == "application/json":
+        try:
+            return _checked(json.loads(text))
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise BadRequest(f"The request body is not JSON: {error}.") from error
+    raise UnsupportedMediaType(
+        f"A body of type {media_type or 'unknown'} is not understood here.",
+        hint="Send application/json, or a description as application/yaml.",
+    )
+
+
+Submission = Annotated[SubmitRequest, Depends(read_submission)]
+
+
+def read_choices(choices: Sequence[str]) -> dict[str, ParameterValue]:
+    """Read ``name=value`` choices; a value that is a JSON scalar is that, else text."""
+    parameters: dict[str, ParameterValue] = {}
+    for choice in choices:
+        name, equals, value = choice.partition("=")
+        if not equals or not name.strip():
+            raise BadRequest(f"{choice!r} is not a choice.", hint="Write it as parameter=value.")
+        parameters[name.strip()] = _scalar(value.strip())
+    return parameters
+
+
+def _scalar(text: str) -> ParameterValue:
+    try:
+        value = json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        return text
+    return value if isinstance(value, int | float) else text
+
+
+def _checked(content: object) -> SubmitRequest:
+    try:
+        return SubmitRequest.model_validate(content)
+    except ValidationError as error:
+        raise RequestValidationError(
+            [{**each, "loc": ("body", *each["loc"])} for each in error.errors()]
+        ) from error
+
+
+async def checked_zapp(parts: Parts, submission: SubmitRequest) -> ZApp:
+    """Return the application that is described; raises ZAppInvalid with every error."""
+    return await run_in_threadpool(_read, parts, submission)
+
+
+def _read(parts: Parts, submission: SubmitRequest) -> ZApp:
+    parameters: Mapping[str, object] = submission.parameters
+    return read_zapp(
+        submission.document,
+        file=submission.file,
+        parameters=parameters,
+        catalogue=parts.frameworks(),
+    )
+
+
+async def submit(parts: Parts, actor: Actor, submission: SubmitRequest, key: str = "") -> Execution:
+    """Commit an execution, then ring the master; raises KeyReused for a key of another request."""
+    if len(key) > KEY_LENGTH or not key.isprintable():
+        raise BadRequest(f"An Idempotency-Key has at most {KEY_LENGTH} printable characters.")
+    zapp = await checked_zapp(parts, submission)
+    execution = await parts.store.submit(
+        NewExecution(
+            name=submission.name or random_name(),
+            owner=actor.user,
+            zapp=zapp,
+            source=submission.document,
+            idempotency_key=key,
+        )
+    )
+    if key and (execution.zapp != zapp or submission.name not in ("", execution.name)):
+        raise KeyReused(
+            f"This Idempotency-Key belongs to execution {execution.id}, which is another one.",
+            hint="Make a new key for every new request.",
+        )
+    await parts.ring(execution.id)
+    return execution

@@ -1,0 +1,255 @@
+"""Model values as REST shows them."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from zoe.model.cluster import Node
+from zoe.model.execution import (
+    ENDED,
+    Execution,
+    ExecutionEnd,
+    ExecutionStatus,
+    Exit,
+    InstanceStatus,
+    Reason,
+    ServiceInstance,
+)
+from zoe.model.resources import NOTHING, Resources
+from zoe.model.rest import (
+    EndpointView,
+    EndView,
+    ExecutionDetail,
+    ExecutionSummary,
+    ExitView,
+    FrameworkView,
+    HistoryView,
+    InstanceView,
+    NodeInstanceView,
+    NodeView,
+    ReasonView,
+    ResourcesView,
+    ServiceView,
+    WhyView,
+    as_time,
+)
+from zoe.model.zapp import ZApp
+from zoe.store.base import HistoryEntry
+
+_REACHABLE = frozenset({InstanceStatus.STARTING, InstanceStatus.RUNNING})
+
+
+def summary(execution: Execution) -> ExecutionSummary:
+    """Return an execution as in a list."""
+    return ExecutionSummary(
+        id=execution.id,
+        name=execution.name,
+        owner=execution.owner,
+        application=execution.zapp.name,
+        kind=execution.zapp.kind,
+        status=execution.status,
+        desired=execution.desired,
+        generation=execution.generation,
+        submitted_at=as_time(execution.submitted_at),
+        started_at=None if execution.started_at is None else as_time(execution.started_at),
+        ended_at=None if execution.ended_at is None else as_time(execution.ended_at),
+        end=end_view(execution.end),
+        queue_position=execution.queue_position,
+        reasons=reason_views(execution.reasons),
+    )
+
+
+def detail(execution: Execution) -> ExecutionDetail:
+    """Return everything about an execution."""
+    return ExecutionDetail(
+        **dict(summary(execution)),
+        desired_by=execution.desired_by,
+        time_limit_seconds=execution.zapp.time_limit_seconds,
+        parameters=dict(execution.zapp.parameters),
+        frameworks=frameworks(execution.zapp, execution.elastic, execution.instances),
+        instances=[instance_view(each) for each in execution.instances],
+        endpoints=endpoints(execution),
+    )
+
+
+def why(execution: Execution) -> WhyView:
+    """Return why an execution is where it is."""
+    return WhyView(
+        execution_id=execution.id,
+        name=execution.name,
+        status=execution.status,
+        summary=why_sentence(execution),
+        queue_position=execution.queue_position,
+        reasons=reason_views(execution.reasons),
+    )
+
+
+def why_sentence(execution: Execution) -> str:
+    """Say in one sentence what an execution does, and why."""
+    running = sum(each.status is InstanceStatus.RUNNING for each in execution.instances)
+    total = sum(each.is_placed for each in execution.instances)
+    match execution.status:
+        case ExecutionStatus.SUBMITTED:
+            return "It is safely stored; the master has not looked at it yet."
+        case ExecutionStatus.QUEUED:
+            position = execution.queue_position
+            place = f"It is number {position} in the queue" if position else "It waits in the queue"
+            reasons = " ".join(reason.message for reason in execution.reasons)
+            return f"{place}. {reasons}".rstrip() if reasons else f"{place}."
+        case ExecutionStatus.STARTING:
+            return f"It has its room; {running} of {total} instances run."
+        case ExecutionStatus.RUNNING:
+            return f"It runs, with {running} of {total} instances."
+        case ExecutionStatus.STOPPING:
+            return f"It is being stopped; {total} instances are still there."
+        case ExecutionStatus.TERMINATED | ExecutionStatus.FAILED:
+            return execution.end.message if execution.end else "It has ended."
+
+
+def end_view(end: ExecutionEnd | None) -> EndView | None:
+    """Return how an execution ended."""
+    return (
+        EndView(outcome=end.outcome, message=end.message, exit_code=end.exit_code) if end else None
+    )
+
+
+def reason_views(reasons: Sequence[Reason]) -> list[ReasonView]:
+    """Return why an execution waits."""
+    return [ReasonView(code=each.code, message=each.message) for each in reasons]
+
+
+def instance_view(instance: ServiceInstance) -> InstanceView:
+    """Return an instance."""
+    waits = instance.status is InstanceStatus.WAITING and instance.not_before > 0
+    return InstanceView(
+        id=instance.id,
+        service=instance.service,
+        ordinal=instance.ordinal,
+        essential=instance.essential,
+        status=instance.status,
+        ready=instance.ready,
+        node=instance.node,
+        attempt=instance.attempt,
+        address=instance.address,
+        placed_at=as_time(instance.placed_at),
+        started_at=None if instance.started_at is None else as_time(instance.started_at),
+        stopped_at=None if instance.stopped_at is None else as_time(instance.stopped_at),
+        not_before=as_time(instance.not_before) if waits else None,
+        exit=exit_view(instance.exit),
+    )
+
+
+def exit_view(exit: Exit | None) -> ExitView | None:
+    """Return how an instance ended."""
+    if exit is None:
+        return None
+    return ExitView(reason=exit.reason, code=exit.code, signal=exit.signal, message=exit.message)
+
+
+def frameworks(
+    zapp: ZApp, elastic: Mapping[str, int], instances: Sequence[ServiceInstance]
+) -> list[FrameworkView]:
+    """Return the component tree with what there is of each service."""
+    counts: dict[str, Counter[InstanceStatus]] = {}
+    for instance in instances:
+        counts.setdefault(instance.service, Counter())[instance.status] += 1
+    return [
+        FrameworkView(
+            name=framework.name,
+            depends_on=dict(framework.depends_on),
+            services=[
+                ServiceView(
+                    name=(full := f"{framework.name}.{service.name}"),
+                    image=service.image,
+                    command=list(service.command),
+                    resources=resources(service.resources),
+                    essential=service.essential,
+                    elastic=elastic.get(full, service.elastic),
+                    elastic_declared=service.elastic,
+                    monitor=service.monitor,
+                    depends_on=dict(service.depends_on),
+                    instances=dict(counts.get(full, {})),
+                )
+                for service in framework.services
+            ],
+        )
+        for framework in zapp.frameworks
+    ]
+
+
+def endpoints(execution: Execution) -> list[EndpointView]:
+    """Return where the ports of the live instances are reached."""
+    found = []
+    for instance in execution.instances:
+        if instance.status not in _REACHABLE or not instance.address:
+            continue
+        host = f"[{instance.address}]" if ":" in instance.address else instance.address
+        for port in execution.zapp.service(instance.service).ports:
+            found.append(
+                EndpointView(
+                    name=port.name,
+                    service=instance.service,
+                    instance=instance.id,
+                    protocol=port.protocol,
+                    host=instance.address,
+                    port=port.port,
+                    url=f"{port.protocol}://{host}:{port.port}",
+                    ready=instance.ready,
+                )
+            )
+    return found
+
+
+def history_view(entry: HistoryEntry) -> HistoryView:
+    """Return something that happened."""
+    return HistoryView(
+        id=entry.id,
+        execution_id=entry.execution_id,
+        at=as_time(entry.at),
+        kind=entry.kind,
+        message=entry.message,
+        detail=dict(entry.detail),
+    )
+
+
+def resources(amount: Resources) -> ResourcesView:
+    """Return an amount of each resource."""
+    return ResourcesView(
+        cores_milli=amount.cores_milli, memory_bytes=amount.memory_bytes, gpus=amount.gpus
+    )
+
+
+def node_views(nodes: Sequence[Node], live: Sequence[Execution]) -> list[NodeView]:
+    """Return the nodes by name, with the instances of ``live`` executions that hold room there."""
+    reserved: dict[str, Resources] = {}
+    holders: dict[str, list[NodeInstanceView]] = {}
+    for execution in live:
+        needs = {name: service.resources for name, service in execution.zapp.services()}
+        for instance in execution.instances:
+            if execution.status in ENDED or not instance.is_placed:
+                continue
+            amount = needs[instance.service]
+            reserved[instance.node] = reserved.get(instance.node, NOTHING) + amount
+            holders.setdefault(instance.node, []).append(
+                NodeInstanceView(
+                    id=instance.id,
+                    execution_id=execution.id,
+                    execution_name=execution.name,
+                    essential=instance.essential,
+                    status=instance.status,
+                    reserved=resources(amount),
+                )
+            )
+    return [
+        NodeView(
+            name=node.name,
+            status=node.status,
+            message=node.message,
+            labels=sorted(node.labels),
+            capacity=resources(node.capacity),
+            foreign=resources(node.foreign),
+            reserved=resources(reserved.get(node.name, NOTHING)),
+            free=resources(node.capacity - node.foreign - reserved.get(node.name, NOTHING)),
+            instances=holders.get(node.name, []),
+        )
+        for node in sorted(nodes, key=lambda node: node.name)
+    ]

@@ -1,0 +1,1 @@
+"""The web pages: rendered here, kept live by server-sent events."""

@@ -1,0 +1,258 @@
+"""A real api for tests: uvicorn on a free port, the memory store, a master that can be absent."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import httpx2
+import uvicorn
+
+from zoe.api.access import first_token
+from zoe.api.app import make_app
+from zoe.api.feed import Feed
+from zoe.model.change import Change, SetInstance, SetNodes, SetStatus
+from zoe.model.cluster import Node
+from zoe.model.execution import (
+    Execution,
+    ExecutionEnd,
+    ExecutionStatus,
+    InstanceStatus,
+    ServiceInstance,
+)
+from zoe.model.logs import Stream, log_path
+from zoe.model.resources import Resources
+from zoe.rpc.client import Client
+from zoe.rpc.keys import client_keys
+from zoe.settings import Settings
+from zoe.store.base import Store
+from zoe.store.memory import MemoryStore
+
+GIB = 1024**3
+
+DASK = """\
+zoe: 4
+name: wordcount
+kind: batch
+time_limit: 2h
+parameters:
+  workers: {type: integer, default: 3, min: 0, max: 32}
+frameworks:
+  dask:
+    services:
+      scheduler:
+        command: [dask, scheduler]
+        resources: {cores: 1, memory: 1GiB}
+        ports: [{name: Dask dashboard, port: 8787, protocol: http}, {name: Scheduler, port: 8786}]
+        ready: {tcp: {port: 8786}}
+      worker:
+        command: [dask, worker, "tcp://${dns.dask.scheduler.0}:8786"]
+        resources: {cores: 1, memory: 2GiB}
+        count: {essential: 1, elastic: "${parameters.workers}"}
+        depends_on: {scheduler: ready}
+  driver:
+    depends_on: {dask: ready}
+    services:
+      count:
+        command: [python, count.py]
+        resources: {cores: 0.5, memory: 512MiB}
+        monitor: true
+"""
+
+BROKEN = """\
+zoe: 4
+name: wordcount
+kind: batch
+frameworks:
+  dask:
+    services:
+      scheduler:
+        comand: [dask, scheduler]
+        resources: {cores: many, memory: 1GiB}
+        monitor: true
+"""
+
+
+@dataclass
+class Master:
+    """What the master would write, put into the store by hand through its own methods."""
+
+    store: Store
+    epoch: int = 0
+
+    async def record(self, *changes: Change) -> None:
+        if not self.epoch:
+            epoch = await self.store.lead("test", 3600)
+            assert epoch is not None
+            self.epoch = epoch
+        await self.store.record(changes, self.epoch)
+
+    async def nodes(self, *nodes: Node) -> None:
+        await self.record(SetNodes(nodes, time.time()))
+
+    async def status(
+        self,
+        execution: Execution | int,
+        *statuses: ExecutionStatus,
+        end: ExecutionEnd | None = None,
+        reason: str = "",
+    ) -> None:
+        id = execution if isinstance(execution, int) else execution.id
+        for status in statuses:
+            is_ending = status in (
+                ExecutionStatus.STOPPING,
+                ExecutionStatus.TERMINATED,
+                ExecutionStatus.FAILED,
+            )
+            await self.record(
+                SetStatus(
+                    id,
+                    status,
+                    time.time(),
+                    reason or f"It is {status}.",
+                    end if is_ending else None,
+                )
+            )
+
+    async def instance(
+        self, instance: ServiceInstance, *statuses: InstanceStatus
+    ) -> ServiceInstance:
+        for status in statuses:
+            now = time.time()
+            instance = replace(
+                instance,
+                status=status,
+                started_at=now if status is InstanceStatus.RUNNING else instance.started_at,
+                ready=status is InstanceStatus.RUNNING,
+                placed_at=instance.placed_at or now,
+            )
+            await self.record(SetInstance(instance, now, f"{instance.id} is {status}."))
+        return instance
+
+    async def run(self, execution_id: int, *, elastic: int = 1) -> list[ServiceInstance]:
+        """Let an execution run: everything essential and some elastic instances."""
+        execution = await self.store.get(execution_id)
+        await self.status(execution, ExecutionStatus.QUEUED, ExecutionStatus.STARTING)
+        instances = []
+        for number, (name, service) in enumerate(execution.zapp.services()):
+            for ordinal in range(service.essential + min(elastic, service.elastic)):
+                instance = ServiceInstance(
+                    execution.id,
+                    name,
+                    ordinal,
+                    essential=ordinal < service.essential,
+                    node=f"node-{1 + (number + ordinal) % 2}",
+                    address=f"127.20.{number}.{ordinal + 1}",
+                )
+                instances.append(
+                    await self.instance(
+                        instance,
+                        InstanceStatus.WAITING,
+                        InstanceStatus.STARTING,
+                        InstanceStatus.RUNNING,
+                    )
+                )
+        await self.status(execution, ExecutionStatus.RUNNING)
+        return instances
+
+
+def machines() -> tuple[Node, ...]:
+    return (
+        Node("node-1", Resources(8000, 32 * GIB), Resources(500, 2 * GIB), frozenset({"ssd"})),
+        Node("node-2", Resources(4000, 16 * GIB, 1)),
+    )
+
+
+def write_log(
+    settings: Settings,
+    instance: str,
+    text: str | bytes,
+    *,
+    stream: Stream = "stdout",
+    attempt: int = 1,
+) -> None:
+    """Append to the output of an instance, as a back-end does."""
+    file = Path(log_path(settings.logs_dir, instance, attempt, stream))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("ab") as target:
+        target.write(text.encode() if isinstance(text, str) else text)
+
+
+class Server(uvicorn.Server):
+    """A server inside a test: signals belong to pytest."""
+
+    def install_signal_handlers(self) -> None:
+        pass
+
+
+@dataclass
+class Api:
+    """A running api and what is behind it."""
+
+    url: str
+    token: str
+    settings: Settings
+    store: Store
+    master: Master
+    feed: Feed
+
+    def client(self, token: str | None = None, **headers: str) -> httpx2.AsyncClient:
+        bearer = self.token if token is None else token
+        return httpx2.AsyncClient(
+            base_url=self.url,
+            headers=({"Authorization": f"Bearer {bearer}"} if bearer else {}) | headers,
+            timeout=10,
+        )
+
+
+@asynccontextmanager
+async def serving(
+    folder: Path,
+    *,
+    store: Store | None = None,
+    frameworks: Callable[[], dict[str, tuple[str, str]]] = dict,
+    **options: object,
+) -> AsyncIterator[Api]:
+    settings = Settings.model_validate(
+        {"data_dir": folder, "master_endpoint": "tcp://127.0.0.1:1", "rpc_timeout_seconds": 0.2}
+        | {"rpc_hint_seconds": 0.01}
+        | options
+    )
+    store = store or MemoryStore()
+    token = await first_token(store)
+    assert token is not None
+    client = Client(
+        settings.master_endpoint,
+        client_keys(settings.keys_dir),
+        settings.rpc_timeout_seconds,
+        settings.rpc_hint_seconds,
+    )
+    async with client:
+        app = make_app(settings, store, client, frameworks)
+        config = uvicorn.Config(
+            app,
+            host="127.0.0.1",
+            port=0,
+            log_config=None,
+            lifespan="on",
+            proxy_headers=False,
+            timeout_graceful_shutdown=1,
+        )
+        server = Server(config)
+        feed: Feed = app.state.parts.feed
+        task = asyncio.create_task(server.serve())
+        try:
+            async with asyncio.timeout(10):
+                while not server.started:
+                    assert not task.done(), task.exception()
+                    await asyncio.sleep(0.01)
+            port = server.servers[0].sockets[0].getsockname()[1]
+            url = f"http://127.0.0.1:{port}"
+            yield Api(url, token, settings, store, Master(store), feed)
+        finally:
+            feed.close()
+            server.should_exit = True
+            await task
+    await store.close()
