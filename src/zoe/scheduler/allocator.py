@@ -278,4 +278,4 @@ class Allocator:
                 said.append(f"{counted} of {title} to be taken back")
             elif going:
                 said.append(f"{title} to stop")
-        return Reason("making-room", f"waiting for {words.listed(said)}")
+        return Reason("making-room", f"waiting for {words.listed(said or ['room to be cleared'])}")

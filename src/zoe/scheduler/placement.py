@@ -25,6 +25,7 @@ class Need:
     each: Resources
     labels: frozenset[str] = frozenset()
     spread: bool = False
+    is_elastic: bool = False
 
     @property
     def total(self) -> Resources:
@@ -107,6 +108,12 @@ class Snapshot:
         chosen = [Node(node.name, node.capacity, labels=node.labels) for node in nodes]
         return cls(chosen, {node.name: node.capacity for node in chosen})
 
+    def when_cleared(self) -> "Snapshot":
+        """Return the cluster as it will be when everything that is being stopped has gone."""
+        cleared = Snapshot(self.nodes.values(), self.coming)
+        cleared._spread = {key: dict(nodes) for key, nodes in self._spread.items()}
+        return cleared
+
     def place_all(self, needs: Sequence[Need], *, now: bool = True) -> list[Placement] | None:
         """Take room for every instance of ``needs``, or for none and return None.
 
@@ -142,6 +149,15 @@ class Snapshot:
         """Take the room of these placements, which must be there."""
         for placement in placements:
             self._take(placement, 1, now=now)
+
+    def take_if_free(self, placements: Sequence[Placement]) -> bool:
+        """Take the room of all of these placements now if it is there, else of none."""
+        self.take(placements)
+        nodes = {placement.node for placement in placements}
+        if all(NOTHING.fits_in(self.free[node]) for node in nodes):
+            return True
+        self.give_back(placements)
+        return False
 
     def give_back(self, placements: Iterable[Placement], *, now: bool = True) -> None:
         """Undo placements."""

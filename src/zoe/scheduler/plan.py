@@ -155,11 +155,42 @@ def rigid(
     return plan
 
 
+def _as_room_comes(generation: Generation) -> Generation:
+    """Plan as if everything that is being stopped had gone, and make of that what fits already.
+
+    An execution that ends gives its room back piece by piece; otherwise elastic instances would
+    take the pieces before an essential set that the whole of it is enough for.
+    """
+
+    def plan_ahead(
+        snapshot: Snapshot,
+        waiting: Iterable[Demand],
+        growing: Sequence[Demand],
+        around: Surroundings,
+    ) -> Plan:
+        plan = generation(snapshot.when_cleared(), waiting, growing, around)
+        gangs: dict[int, list[Placement]] = {}
+        for placement in plan.placements:
+            if not placement.need.is_elastic:
+                gangs.setdefault(placement.need.execution_id, []).append(placement)
+        late = {each for each, gang in gangs.items() if not snapshot.take_if_free(gang)}
+        plan.claims.update((each, gangs[each]) for each in late)
+        plan.placements = [
+            placement
+            for placement in plan.placements
+            if placement.need.execution_id not in late
+            and (not placement.need.is_elastic or snapshot.take_if_free([placement]))
+        ]
+        return plan
+
+    return plan_ahead
+
+
 GENERATIONS: Mapping[tuple[str, bool], Generation] = {
     ("flexible", True): flexible,
-    ("flexible", False): flexible_keeping,
-    ("malleable", False): malleable,
-    ("rigid", False): rigid,
+    ("flexible", False): _as_room_comes(flexible_keeping),
+    ("malleable", False): _as_room_comes(malleable),
+    ("rigid", False): _as_room_comes(rigid),
 }
 """By name and by whether elastic instances are taken back."""
 

@@ -124,7 +124,7 @@ class Record:
             }
             free = [n for n in range(first, first + wanted) if n not in taken]
             if missing := free[: max(0, wanted - counted)]:
-                needs.append(self._need(name, tuple(missing)))
+                needs.append(self._need(name, tuple(missing), is_elastic=True))
         return needs
 
     def is_done(self, instance: ServiceInstance) -> bool:
@@ -142,10 +142,17 @@ class Record:
             service.resources, service.spread,
         )  # fmt: skip
 
-    def _need(self, name: str, ordinals: tuple[int, ...]) -> Need:
+    def _need(self, name: str, ordinals: tuple[int, ...], *, is_elastic: bool = False) -> Need:
         service = self.services[name]
-        labels = frozenset(service.labels)
-        return Need(self._execution.id, name, ordinals, service.resources, labels, service.spread)
+        return Need(
+            self._execution.id,
+            name,
+            ordinals,
+            service.resources,
+            frozenset(service.labels),
+            service.spread,
+            is_elastic,
+        )
 
 
 def is_completed(instance: ServiceInstance) -> bool:
