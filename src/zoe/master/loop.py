@@ -168,7 +168,7 @@ class Loop:
         decisions: list[Decision] = []
         for event in events:
             made = self.scheduler.handle(event, self._now())
-            log.debug("event", event=event, decisions=len(made))
+            log.debug("event", happened=event, decisions=len(made))
             decisions.extend(made)
         changes: list[Change] = [each for each in decisions if isinstance(each, Change)]
         changes.extend(settled)

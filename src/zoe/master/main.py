@@ -56,13 +56,15 @@ async def serve(settings: Settings) -> None:
 
 
 async def reign(settings: Settings, store: Store, backend: Backend, desk: Desk) -> None:
-    """Lead whenever possible, one reign after the other."""
+    """Lead whenever possible, one reign after the other, until cancelled."""
     await _open(store)
     holder = f"{socket.gethostname()}:{os.getpid()}"
     while True:
         epoch = await _lead(store, holder, settings.lease_seconds)
-        loop = Loop(store, backend, make_scheduler(settings), epoch, pace=pace(settings))
-        desk.loop, desk.epoch, desk.since = loop, epoch, time.time()
+        loop = Loop(
+            store, backend, make_scheduler(settings), epoch, now=desk.now, pace=pace(settings)
+        )
+        desk.loop, desk.epoch, desk.since = loop, epoch, desk.now()
         try:
             await loop.run()
         except (StoreUnavailable, StaleEpoch) as loss:
