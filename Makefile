@@ -62,7 +62,7 @@ clean: ## Remove what the other targets made, except .venv.
 	$(if $(UV),$(UV) venv --quiet --python "$(PYTHON)" .venv,"$(PYTHON)" -m venv .venv)
 
 # The stamps make the second time quick. --inexact: installing for the demo removes no tools.
-.venv/.installed: .venv/bin/python pyproject.toml uv.lock
+.venv/.installed: pyproject.toml uv.lock | .venv/bin/python
 ifneq ($(UV),)
 	$(UV) sync --quiet --frozen --inexact --no-dev --extra demo
 else
