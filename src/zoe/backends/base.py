@@ -16,6 +16,7 @@ from zoe.model.cluster import Observation, ObservedInstance
 from zoe.model.errors import ZoeError
 from zoe.model.execution import Execution, ServiceInstance
 from zoe.model.resources import Resources
+from zoe.model.zapp import ZApp
 
 
 class Retryable(ZoeError):
@@ -59,6 +60,9 @@ class Backend(Protocol):
 
     async def observe(self) -> Observation:
         """List every node and every attempt of this deployment that has not been removed."""
+
+    def describe(self, zapp: ZApp) -> list[str]:
+        """Return what differs from running ``zapp`` as written, and what cannot run, for people."""
 
     def watch(self) -> AsyncIterator[ObservedInstance]:
         """Yield what changes, as it changes. A hint: it may repeat or skip. Ends on close."""

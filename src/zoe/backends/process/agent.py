@@ -286,8 +286,8 @@ class Agent:
                 call = await read_frame(reader)
                 writer.write(frame({"id": call.get("id"), **await self._answer(call, writer)}))
                 await writer.drain()
-        except ConnectionError:
-            pass
+        except (ConnectionError, asyncio.CancelledError):
+            pass  # it went away, or the agent ends
         finally:
             self.clients -= 1
             self._watchers.discard(writer)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 from zoe.backends.base import Refused
+from zoe.backends.peers import counts_by_service
 from zoe.backends.process.capacity import detect_capacity
 from zoe.backends.process.connection import CALL_SECONDS, Connection
 from zoe.backends.process.frames import Message
@@ -198,18 +199,12 @@ class ProcessBackend:
         workspace.mkdir(mode=0o700, exist_ok=True)
         return workspace
 
-    async def _hosts(
-        self, execution: Execution, instance: ServiceInstance
-    ) -> Mapping[str, str]:
+    async def _hosts(self, execution: Execution, instance: ServiceInstance) -> Mapping[str, str]:
         """Return the address of every instance that the execution may have, by name."""
-        counts = {
-            name: service.essential + max(service.elastic, execution.elastic_count(name))
-            for name, service in execution.zapp.services()
-        }
-        for placed in (*execution.instances, instance):
-            counts[placed.service] = max(counts[placed.service], placed.ordinal + 1)
         addresses: Mapping[str, list[str]] = await self._agent.call(
-            "addresses", execution_id=execution.id, services=counts
+            "addresses",
+            execution_id=execution.id,
+            services=counts_by_service(execution, instance),
         )
         return {
             f"{service}.{ordinal}": address

@@ -214,12 +214,12 @@ def _make_delegated(mount: Path, own: str, name: str) -> Path | None:
 
 def _below(folder: Path) -> Iterator[Path]:
     try:
-        inside = [entry for entry in folder.iterdir() if entry.is_dir()]
+        inside = [Path(entry) for entry in os.scandir(folder) if entry.is_dir()]
     except OSError:
         return
-    for entry in inside:
-        yield from _below(entry)
-        yield entry
+    for path in inside:
+        yield from _below(path)
+        yield path
 
 
 def _remove(folder: Path) -> bool:

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,7 @@ class Records:
         """Keep it; what was kept before is replaced at once or not at all."""
         folder = self.folder(record)
         folder.mkdir(parents=True, exist_ok=True)
-        _replace(folder / "record.json", asdict(record))
+        _replace(folder / "record.json", vars(record))
 
     def remove(self, record: Record) -> None:
         """Forget it, with its working folder."""
