@@ -11,7 +11,7 @@ UV ?= $(shell command -v uv)
 
 UNIT := tests --ignore=tests/conformance --ignore=tests/integration --ignore=tests/e2e \
 	--ignore=tests/bench
-BROWSER := tests/e2e/browser
+BROWSER := tests/e2e/test_browser.py
 SEEDS ?= 20
 START ?= 0
 
