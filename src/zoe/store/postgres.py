@@ -197,7 +197,7 @@ class PostgresStore:
         """Return executions, newest first; ``name`` is the beginning of the name."""
         before = checks.before(cursor)
         if not checks.is_storable(name + (owner or "")):
-            return Page(())
+            return Page([])
         conditions = {
             b"owner = %(owner)s": owner is not None,
             b"status = ANY(%(statuses)s)": bool(statuses),

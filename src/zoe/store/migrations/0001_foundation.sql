@@ -165,5 +165,9 @@ BEGIN
     RETURN new;
 END $$;
 
-CREATE TRIGGER legal_transition BEFORE INSERT OR UPDATE ON instance
+-- After the insertion: before it, the trigger would also see what ON CONFLICT turns into an update.
+CREATE TRIGGER legal_beginning AFTER INSERT ON instance
+    FOR EACH ROW EXECUTE FUNCTION refuse_instance_transition();
+
+CREATE TRIGGER legal_transition BEFORE UPDATE ON instance
     FOR EACH ROW EXECUTE FUNCTION refuse_instance_transition();

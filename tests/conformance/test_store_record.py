@@ -1,0 +1,450 @@
+"""What every store does with the master's changes, lease and history."""
+
+import asyncio
+import dataclasses
+import time
+from contextlib import aclosing
+
+import pytest
+
+from submissions_for_tests import (
+    FULL,
+    NODES,
+    STOPPING,
+    F,
+    Q,
+    R,
+    S,
+    T,
+    instance,
+    new,
+    status,
+    way_to,
+)
+from zoe.model.change import Acknowledge, Change, Defer, Forget, SetNodes, SetStatus
+from zoe.model.errors import IllegalTransition
+from zoe.model.execution import (
+    EXECUTION_TRANSITIONS,
+    INSTANCE_TRANSITIONS,
+    ExecutionEnd,
+    ExecutionStatus,
+    Exit,
+    ExitReason,
+    InstanceStatus,
+    Outcome,
+    Reason,
+)
+from zoe.store.base import NotFound, StaleEpoch, Store
+
+WAITING, STARTING, RUNNING, STOPPED = (
+    InstanceStatus.WAITING,
+    InstanceStatus.STARTING,
+    InstanceStatus.RUNNING,
+    InstanceStatus.STOPPED,
+)
+
+
+async def lead(store: Store) -> int:
+    epoch = await store.lead("test", 60)
+    assert epoch is not None
+    return epoch
+
+
+async def test_a_life_sets_times_and_clears_reasons(store: Store, another_store: Store) -> None:
+    made = await store.submit(new(zapp=FULL))
+    epoch = await lead(store)
+    reasons = (Reason("no-room", "12 cores are missing"), Reason("behind", "2 are before it"))
+    await store.record([status(made.id, Q, 1.5), Defer(made.id, 3, 1.5, reasons)], epoch)
+    queued = await another_store.get(made.id)
+    assert (queued.status, queued.queue_position, queued.reasons) == (Q, 3, reasons)
+    assert (queued.started_at, queued.ended_at, queued.end) == (None, None, None)
+
+    await store.record([status(made.id, S, 2.25)], epoch)
+    starting = await another_store.get(made.id)
+    assert (starting.queue_position, starting.reasons, starting.started_at) == (None, (), 2.25)
+
+    await store.record([status(made.id, R, 3.0)], epoch)
+    assert (await another_store.get(made.id)).started_at == 2.25
+
+    end = ExecutionEnd(Outcome.STOPPED, "ann asked", None)
+    await store.record([SetStatus(made.id, STOPPING, 4.0, "stop", end)], epoch)
+    assert (await another_store.get(made.id)).end == end
+    await store.record([SetStatus(made.id, T, 5.0, "stopped")], epoch)
+    ended = await another_store.get(made.id)
+    assert (ended.status, ended.started_at, ended.ended_at, ended.end) == (T, 2.25, 5.0, end)
+
+
+async def test_instances_are_kept_whole_and_in_order(store: Store, another_store: Store) -> None:
+    made = await store.submit(new())
+    epoch = await lead(store)
+    changes = [instance(made.id, n) for n in (10, 2, 0)]
+    changes += [instance(made.id, 1, service="f.a"), instance(made.id, 1, service="f.B")]
+    await store.record(changes, epoch)
+    stored = (await another_store.get(made.id)).instances
+    places = [(each.service, each.ordinal) for each in stored]
+    assert places == [("f.B", 1), ("f.a", 1), ("f.s", 0), ("f.s", 2), ("f.s", 10)]
+
+    full = dataclasses.replace(
+        stored[2],
+        status=STARTING,
+        ready=True,
+        address="127.1.2.3",
+        started_at=1.1,
+        not_before=2.2,
+        failures=2,
+    )
+    await store.record([dataclasses.replace(changes[2], instance=full)], epoch)
+    assert full in (await another_store.get(made.id)).instances
+    exit = Exit(ExitReason.FAILED, None, 9, "killed")
+    last = dataclasses.replace(full, status=STOPPED, stopped_at=3.3, exit=exit)
+    await store.record([dataclasses.replace(changes[2], instance=last)], epoch)
+    assert last in (await another_store.get(made.id)).instances
+    assert last in (await another_store.load())[0].instances
+    assert (await another_store.page()).items[0].instances == ()
+
+
+async def test_one_attempt_follows_another_within_one_commit(store: Store) -> None:
+    made = await store.submit(new())
+    epoch = await lead(store)
+    lives = [(1, WAITING), (1, STARTING), (1, STOPPED), (2, WAITING), (2, STARTING)]
+    changes = [instance(made.id, status=status, attempt=attempt) for attempt, status in lives]
+    await store.record(changes, epoch)
+    (stored,) = (await store.get(made.id)).instances
+    assert (stored.attempt, stored.status) == (2, STARTING)
+    statuses = [entry.detail["status"] for entry in (await store.history(made.id))[1:]]
+    assert statuses == [status.value for _, status in lives]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ((1, STOPPED), (1, WAITING)),
+        ((1, STOPPED), (3, WAITING)),
+        ((1, STARTING), (2, STARTING)),
+        ((1, STARTING), (2, RUNNING)),
+    ],
+)
+async def test_attempts_count_by_one(
+    store: Store, before: tuple[int, InstanceStatus], after: tuple[int, InstanceStatus]
+) -> None:
+    made = await store.submit(new())
+    epoch = await lead(store)
+    first = instance(made.id, attempt=before[0])
+    await store.record([first, instance(made.id, 0, before[1])], epoch)
+    with pytest.raises(IllegalTransition):
+        await store.record([instance(made.id, 0, after[1], attempt=after[0])], epoch)
+
+
+async def test_only_legal_execution_transitions(store: Store) -> None:
+    epoch = await lead(store)
+    for old, legal in EXECUTION_TRANSITIONS.items():
+        for wanted in ExecutionStatus:
+            made = await store.submit(new())
+            await store.record(way_to(made.id, old), epoch)
+            if wanted in legal:
+                await store.record([status(made.id, wanted)], epoch)
+                assert (await store.get(made.id)).status is wanted
+            else:
+                with pytest.raises(IllegalTransition):
+                    await store.record([status(made.id, wanted)], epoch)
+                assert (await store.get(made.id)).status is old
+
+
+async def test_only_legal_instance_transitions(store: Store) -> None:
+    ways = {
+        WAITING: [WAITING],
+        STARTING: [STARTING],
+        RUNNING: [STARTING, RUNNING],
+        InstanceStatus.STOPPING: [STARTING, InstanceStatus.STOPPING],
+        STOPPED: [WAITING, STOPPED],
+    }
+    made = await store.submit(new())
+    epoch = await lead(store)
+    cases = [(old, wanted) for old in InstanceStatus for wanted in InstanceStatus]
+    for ordinal, (old, wanted) in enumerate(cases):
+        await store.record([instance(made.id, ordinal, each) for each in ways[old]], epoch)
+        attempt = 2 if (old, wanted) == (STOPPED, WAITING) else 1
+        change = instance(made.id, ordinal, wanted, attempt=attempt)
+        if wanted is old or wanted in INSTANCE_TRANSITIONS[old]:
+            await store.record([change], epoch)
+        else:
+            with pytest.raises(IllegalTransition):
+                await store.record([change], epoch)
+
+
+@pytest.mark.parametrize("begin", [RUNNING, InstanceStatus.STOPPING, STOPPED])
+async def test_an_instance_begins_at_the_beginning(store: Store, begin: InstanceStatus) -> None:
+    made = await store.submit(new())
+    with pytest.raises(IllegalTransition):
+        await store.record([instance(made.id, status=begin)], await lead(store))
+
+
+async def test_a_bad_change_in_the_middle_undoes_all(store: Store) -> None:
+    good, bad = await store.submit(new("good")), await store.submit(new("bad"))
+    epoch = await lead(store)
+    before = [await store.get(good.id), await store.get(bad.id)], await store.history(None)
+    around: list[Change] = [status(good.id, Q), instance(good.id), SetNodes(NODES, 1.0)]
+    wrong: list[tuple[Change, type[Exception]]] = [
+        (status(bad.id, R), IllegalTransition),
+        (status(999, Q), NotFound),
+        (instance(999), NotFound),
+        (Defer(999, 1, 1.0), NotFound),
+        (Defer(bad.id, 0, 1.0), IllegalTransition),
+        (Acknowledge(bad.id, 2), IllegalTransition),
+        (Forget(bad.id), IllegalTransition),
+    ]
+    for change, error in wrong:
+        with pytest.raises(error):
+            await store.record([*around, change, Acknowledge(good.id, 1)], epoch)
+    after = [await store.get(good.id), await store.get(bad.id)], await store.history(None)
+    assert after == before
+    assert await store.nodes() == []
+    assert len(await store.intents()) == 2
+    await store.record(around, epoch)
+    assert (await store.get(good.id)).status is Q
+
+
+async def test_only_what_waits_is_deferred(store: Store) -> None:
+    made = await store.submit(new())
+    epoch = await lead(store)
+    await store.record([Defer(made.id, 1, 1.0)], epoch)
+    await store.record(way_to(made.id, S), epoch)
+    with pytest.raises(IllegalTransition):
+        await store.record([Defer(made.id, 1, 2.0)], epoch)
+
+
+async def test_every_change_has_its_line_of_history(store: Store) -> None:
+    made = await store.submit(new())
+    epoch = await lead(store)
+    room = (Reason("no-room", "no node is large enough"),)
+    await store.record([status(made.id, Q, 1.0), Defer(made.id, 2, 1.0, room)], epoch)
+    await store.record([Defer(made.id, 1, 2.0, room)], epoch)  # only the place: not worth a line
+    await store.request_scale(made.id, "f.s", 1, "bob")
+    await store.record([status(made.id, S, 3.0), instance(made.id, at=3.0)], epoch)
+    await store.request_stop(made.id, "ann")
+    await store.record([status(made.id, STOPPING, 4.0)], epoch)
+    await store.record([instance(made.id, 0, STOPPED, at=5.0), status(made.id, T, 6.0)], epoch)
+    entries = await store.history(made.id)
+    assert [(entry.kind, entry.message) for entry in entries] == [
+        ("submitted", "submitted by ann"),
+        ("status", "it is queued"),
+        ("deferred", "no node is large enough"),
+        ("scale-requested", "bob set the elastic instances of f.s to 1"),
+        ("status", "it is starting"),
+        ("instance", "it is waiting"),
+        ("stop-requested", "ann asked to stop it"),
+        ("status", "it is stopping"),
+        ("instance", "it is stopped"),
+        ("status", "it is terminated"),
+    ]
+    assert [entry.at for entry in entries if entry.kind == "status"] == [1.0, 3.0, 4.0, 6.0]
+    assert entries[2].detail == {
+        "queue_position": 2,
+        "reasons": [{"code": "no-room", "message": "no node is large enough"}],
+    }
+    assert entries[5].detail["id"] == f"{made.id}/f.s/0"
+    assert entries[5].detail["node"] == "node-1"
+    assert entries[-1].detail["end"]["outcome"] == "completed"
+
+
+async def test_history_goes_on_after_an_id(store: Store) -> None:
+    first, second = await store.submit(new("a")), await store.submit(new("b"))
+    epoch = await lead(store)
+    await store.record([status(first.id, Q), status(second.id, Q), status(first.id, S)], epoch)
+    everything = await store.history(None)
+    ids = [entry.id for entry in everything]
+    assert ids == sorted(ids)
+    assert len(ids) == 5
+    assert await store.history(None, after=ids[1], limit=2) == everything[2:4]
+    own = [entry for entry in everything if entry.execution_id == first.id]
+    assert await store.history(first.id, after=own[0].id) == own[1:]
+    assert await store.history(None, after=ids[-1]) == []
+
+
+async def test_who_follows_history_misses_nothing(store: Store, another_store: Store) -> None:
+    epoch = await lead(store)
+    seen: list[int] = []
+    running = True
+
+    async def follow() -> None:
+        while True:
+            more_may_come = running
+            entries = await another_store.history(None, after=seen[-1] if seen else 0)
+            seen.extend(entry.id for entry in entries)
+            if not entries and not more_may_come:
+                return
+            await asyncio.sleep(0)
+
+    async def live(n: int) -> None:
+        made = await another_store.submit(new(f"job-{n}"))
+        await asyncio.gather(
+            store.record([status(made.id, Q), instance(made.id)], epoch),
+            another_store.request_scale(made.id, "f.s", 1, "ann"),
+        )
+
+    following = asyncio.create_task(follow())
+    await asyncio.gather(*(live(n) for n in range(40)))
+    running = False
+    await following
+    assert seen == [entry.id for entry in await store.history(None)]
+    assert len(seen) == 160
+
+
+async def test_load_is_everything_alive(store: Store) -> None:
+    epoch = await lead(store)
+    made = {}
+    for goal in ExecutionStatus:
+        made[goal] = (await store.submit(new(str(goal)))).id
+        await store.record(way_to(made[goal], goal), epoch)
+    await store.record([instance(made[R])], epoch)
+    loaded = await store.load()
+    assert [each.id for each in loaded] == [made[each] for each in ExecutionStatus][:-2]
+    assert [len(each.instances) for each in loaded] == [0, 0, 0, 1, 0]
+    assert F not in {each.status for each in loaded}
+
+
+async def test_nodes_are_replaced(store: Store) -> None:
+    epoch = await lead(store)
+    await store.record([SetNodes(NODES, 1.0)], epoch)
+    assert await store.nodes() == [NODES[1], NODES[0]]
+    tired = dataclasses.replace(NODES[0], message="gone\x00")
+    await store.record([SetNodes((tired,), 2.0)], epoch)
+    assert await store.nodes() == [dataclasses.replace(tired, message="gone\ufffd")]
+    await store.record([SetNodes((), 3.0)], epoch)
+    assert await store.nodes() == []
+
+
+async def test_forget_takes_only_what_ended_and_was_deleted(store: Store) -> None:
+    made = await store.submit(new())
+    epoch = await lead(store)
+    await store.record(way_to(made.id, R), epoch)
+    await store.request_delete(made.id, "ann")
+    with pytest.raises(IllegalTransition):
+        await store.record([Forget(made.id)], epoch)
+    end = [*way_to(made.id, T)[3:], Forget(made.id), Acknowledge(made.id, 2), Forget(made.id)]
+    await store.record(end, epoch)
+    with pytest.raises(NotFound):
+        await store.get(made.id)
+    assert await store.history(None) == []
+    assert await store.intents() == []
+
+    kept = await store.submit(new())
+    await store.record(way_to(kept.id, T), epoch)
+    with pytest.raises(IllegalTransition):
+        await store.record([Forget(kept.id)], epoch)
+
+
+async def test_texts_of_programs_are_made_storable(store: Store) -> None:
+    made = await store.submit(new())
+    epoch = await lead(store)
+    placed = instance(made.id, status=STARTING)
+    exit = Exit(ExitReason.FAILED, 1, None, "\x00\ud800!")
+    stopped = dataclasses.replace(placed.instance, status=STOPPED, address="\x00", exit=exit)
+    end = ExecutionEnd(Outcome.FAILED, "a\x00b", 1)
+    changes: list[Change] = [
+        placed,
+        dataclasses.replace(placed, instance=stopped, reason="\x00"),
+        Defer(made.id, 1, 1.0, (Reason("x", "\x00"),)),
+        SetStatus(made.id, F, 1.0, "\x00", end),
+    ]
+    await store.record(changes, epoch)
+    failed = await store.get(made.id)
+    assert failed.end is not None
+    assert failed.end.message == "a\ufffdb"
+    assert failed.instances[0].exit == dataclasses.replace(exit, message="\ufffd\ufffd!")
+    assert {entry.message for entry in await store.history(made.id)} >= {"\ufffd"}
+
+
+async def test_nothing_to_record_is_nothing(store: Store) -> None:
+    await store.record([], 12345)
+
+
+async def test_a_stale_epoch_writes_nothing(store: Store, another_store: Store) -> None:
+    made = await store.submit(new())
+    for epoch in (0, 1, 99):
+        with pytest.raises(StaleEpoch):
+            await store.record([status(made.id, Q)], epoch)
+    old = await lead(store)
+    await store.resign(old)
+    with pytest.raises(StaleEpoch):
+        await store.record([status(made.id, Q)], old)
+    present = await lead(another_store)
+    assert present > old
+    # Stale comes first, whatever else is wrong.
+    for change in (status(made.id, Q), status(made.id, R), status(999, Q)):
+        with pytest.raises(StaleEpoch):
+            await store.record([change], old)
+    with pytest.raises(StaleEpoch):
+        await store.renew(old, 5)
+    await store.resign(old)
+    await another_store.record([status(made.id, Q)], present)
+    assert [entry.kind for entry in await store.history(made.id)] == ["submitted", "status"]
+
+
+async def test_one_leads_at_a_time(store: Store, another_store: Store) -> None:
+    epochs = await asyncio.gather(
+        *(each.lead("x", 60) for _ in range(10) for each in (store, another_store))
+    )
+    assert len([epoch for epoch in epochs if epoch is not None]) == 1
+
+
+async def test_a_lease_ends_with_time(store: Store, another_store: Store) -> None:
+    first = await store.lead("first", 0.3)
+    assert first is not None
+    assert await another_store.lead("second", 60) is None
+    await store.renew(first, 0.4)
+    deadline = time.monotonic() + 10
+    while (second := await another_store.lead("second", 60)) is None:
+        assert time.monotonic() < deadline, "the lease does not end"
+        await asyncio.sleep(0.02)
+    assert second == first + 1
+    with pytest.raises(StaleEpoch):
+        await store.renew(first, 60)
+    assert await store.lead("first", 60) is None
+    await another_store.renew(second, 60)
+
+
+async def test_changes_tell_of_every_commit(store: Store, another_store: Store) -> None:
+    first = await store.submit(new("a"))
+    second = await store.submit(new("b"))
+    epoch = await lead(store)
+    async with aclosing(another_store.changes()) as one, aclosing(another_store.changes()) as two:
+        async with asyncio.timeout(20):
+            for changes in (one, two):
+                assert await anext(changes) == 0
+            await store.request_stop(first.id, "ann")
+            for changes in (one, two):
+                assert await anext(changes) == first.id
+            await store.record([status(second.id, Q), Acknowledge(first.id, 1)], epoch)
+            for changes in (one, two):
+                assert await anext(changes) == second.id
+            await store.record([SetNodes(NODES, 1.0)], epoch)
+            for changes in (one, two):
+                assert await anext(changes) == 0
+            third = await store.submit(new("c"))
+            assert await anext(one) == third.id
+
+
+async def test_a_slow_reader_of_changes_is_told_that_it_missed_some(store: Store) -> None:
+    async with aclosing(store.changes()) as changes:
+        async with asyncio.timeout(60):
+            assert await anext(changes) == 0
+            made = await asyncio.gather(*(store.submit(new(f"job-{n}")) for n in range(1100)))
+            seen = {await anext(changes)}
+            while made[-1].id not in seen and 0 not in seen:
+                seen.add(await anext(changes))
+
+
+async def test_closing_ends_the_readers(store: Store) -> None:
+    begun = asyncio.Event()
+
+    async def read() -> None:
+        async for execution_id in store.changes():
+            assert execution_id == 0
+            begun.set()
+
+    reading = asyncio.create_task(read())
+    async with asyncio.timeout(20):
+        await begun.wait()
+        await store.close()
+        await reading
