@@ -352,6 +352,8 @@ class _Composer:
             at = self._place
             key = self._key(event)
             node = self._node(self._next(), (*path, key))
+            if isinstance(node, ScalarNode) and node.value is None:
+                node = ScalarNode(at, None)  # An empty value has its place after what follows.
             if key == "<<" and event.style is None:
                 self._merge(node, at, path, merged)
             elif key.startswith("x-"):

@@ -22,7 +22,7 @@ _PAGE = """\
 # The states of an execution and of its instances
 
 Drawn from the tables in `zoe.model.execution`, which are the only definition of what may follow
-what; `make docs` draws them again.
+what; `python -m zoe.model.state_diagrams` draws them again.
 
 ## An execution
 

@@ -165,9 +165,11 @@ class Substitution:
                     },
                 )
 
-    def _value(self, text: str, place: Place, path: tuple[str, ...], late: bool) -> Value:
+    def _value(self, text: str, place: Place, path: tuple[str, ...], late: bool) -> Value | None:
         if "${" not in text:
             return text
+        # Wrong text is not looked at again, where it would not do as it is.
+        unknown = text if late else None
         split = parts(text)
         filled: list[Part] = []
         for part in split:
@@ -177,21 +179,21 @@ class Substitution:
             name = part.name.removeprefix("parameters.")
             if part.closed and name != part.name and name in self.declared:
                 if name not in self.values:
-                    return text  # The parameter itself is wrong, and reported.
+                    return unknown  # The parameter itself is wrong, and reported.
                 value = self.values[name]
                 if len(split) == 1 and not isinstance(value, str):
                     return value
                 filled.append(written_text(value))
             elif problem := self._problem(part, place, path, late):
                 self.problems.append(problem)
-                return text
+                return unknown
             else:
                 filled.append(self._renamed(part, place, path))
         result = written(filled) if late else "".join(map(str, filled))
         self._characters += len(result)
         if len(result) > MAX_TEXT_LENGTH or self._characters > MAX_SUBSTITUTED_CHARACTERS:
             self.problems.append(place.problem(path, "is too long after substitution"))
-            return ""
+            return unknown
         return result
 
     def _problem(

@@ -1,5 +1,6 @@
 """Values against their shapes: what pydantic finds wrong, as problems with places, in our words."""
 
+import re
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -26,8 +27,8 @@ _MESSAGES = {
     "model_type": "must be a mapping",
     "missing": "is required",
     "extra_forbidden": "unknown key",
-    "greater_than_equal": "must be at least {ge}",
-    "less_than_equal": "must be at most {le}",
+    "greater_than_equal": "must be at least {ge:g}",
+    "less_than_equal": "must be at most {le:g}",
     "string_too_long": "must have at most {max_length} characters",
     "too_short": "must not be empty",
     "too_long": "must have at most {max_length} items",
@@ -73,6 +74,8 @@ def named(
     if not isinstance(node, MappingNode):
         problems.append(place.problem(path, "must be a mapping of names"))
         return {}
+    if not node.entries and path[-1] != "parameters":
+        problems.append(place.problem(path, "must not be empty"))
     if len(node.entries) > most:
         message = f"has {len(node.entries)} entries; at most {most} are read"
         problems.append(place.problem(path, message))
@@ -111,7 +114,7 @@ def _problem(
         keys = (*keys_at(shape, at[:-1]), *(known if len(at) == 1 else ()))
         hint = suggestion(str(at[-1]), keys, "keys here")
     elif kind == "literal_error" and isinstance(details["input"], str):
-        hint = suggestion(details["input"], context["expected"].replace("'", "").split(", "))
+        hint = suggestion(details["input"], re.findall("'([^']+)'", context["expected"]))
     elif kind == "list_type" and at[-1] == "command":
         hint = "as in [sleep, 60]; for a shell, [sh, -c, ...]"
     if kind in ("key", "extra_forbidden"):

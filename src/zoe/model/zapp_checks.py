@@ -83,7 +83,7 @@ def _check_dependencies(
 
 
 def _check_service(part: ServicePart, document: ServiceDocument) -> Iterator[Problem]:
-    if document.image is None and document.command is None and document.process is None:
+    if not {"image", "command", "process"} & part.node.entries.keys():
         yield part.problem((), "needs an image or a command")
     if document.limits is not None:
         for what in ("cores", "memory"):
@@ -114,7 +114,7 @@ def _check_monitor(
     services = [service for part in frameworks for service in part.services]
     unknown = any(service.document is None for service in services)
     monitors = [s for s in services if s.document is not None and s.document.monitor]
-    if kind == "batch" and not monitors and not unknown:
+    if kind == "batch" and services and not monitors and not unknown:
         yield place.problem(
             ("frameworks",),
             "a batch application needs a monitor: the service whose end ends the execution",

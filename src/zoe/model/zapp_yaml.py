@@ -282,8 +282,6 @@ class _Reading:
     ) -> tuple[ServicePart, ...]:
         parts = []
         found = named(entry.value, path, entry.place, MAX_SERVICES, self.problems)
-        if isinstance(entry.value, MappingNode) and not entry.value.entries:
-            self.problems.append(entry.place.problem(path, "must not be empty"))
         for name, service in found.items():
             at = (*path, name)
             node = substitution.apply(service.value, at, len(at))
