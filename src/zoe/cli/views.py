@@ -1,0 +1,280 @@
+"""Commands that look: ps, show, why, logs, events, nodes."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from zoe.cli.executions import PATIENCE_SECONDS, ExecutionArgument
+from zoe.cli.output import (
+    Format,
+    JsonOption,
+    OutputOption,
+    ago,
+    clock,
+    columns,
+    memory,
+    plain,
+    printable,
+    show,
+    tell,
+    write,
+)
+from zoe.cli.session import Session, session
+
+if TYPE_CHECKING:
+    from zoe.client import Zoe
+    from zoe.model.rest import ExecutionDetail, ExecutionSummary, HistoryView, NodeView, WhyView
+
+WATCH_SECONDS = 1.0
+LIST_MAX = 500
+
+app = typer.Typer()
+
+
+@app.command()
+def ps(
+    context: typer.Context,
+    all_: Annotated[bool, typer.Option("--all", "-a", help="Those that have ended, too.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again every second.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=LIST_MAX, help="At most so many.")] = 100,
+    output: OutputOption = Format.TABLE,
+    as_json: JsonOption = False,
+) -> None:
+    """List executions, the newest first."""
+    with session(context).zoe(PATIENCE_SECONDS if watch else 1.0) as zoe:
+        while True:
+            page = zoe.executions(all=all_, limit=limit)
+            if watch and output is Format.TABLE and not as_json:
+                typer.clear() if hasattr(typer, "clear") else write("\033[H\033[2J")
+            show(
+                page.items,
+                output,
+                as_json,
+                lambda items=page.items: _executions(items),  # type: ignore[misc]
+                lambda items=page.items: (item.name for item in items),  # type: ignore[misc]
+            )
+            if page.next_cursor:
+                tell(f"(only the newest {limit}; --limit shows more)")
+            if not watch:
+                return
+            time.sleep(WATCH_SECONDS)
+
+
+def _executions(items: "list[ExecutionSummary]") -> str:
+    rows = (
+        (item.id, item.name, item.application, item.status, _remark(item), ago(item.submitted_at))
+        for item in items
+    )
+    return columns(("ID", "NAME", "APPLICATION", "STATUS", "", "AGE"), rows)
+
+
+def _remark(item: "ExecutionSummary") -> str:
+    if item.end:
+        return item.end.message
+    place = f"place {item.queue_position}" if item.queue_position else ""
+    reason = item.reasons[0].message if item.reasons else ""
+    return ": ".join(part for part in (place, reason) if part) or " "
+
+
+@app.command("show")
+def show_(
+    context: typer.Context,
+    name: ExecutionArgument,
+    source: Annotated[
+        bool, typer.Option("--source", help="The application description, as submitted.")
+    ] = False,
+    output: OutputOption = Format.TABLE,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one execution: its state, services, instances and endpoints."""
+    with session(context).zoe() as zoe:
+        if source:
+            write(zoe.source(name))
+            return
+        found = zoe.show(name)
+    show(found, output, as_json, lambda: _detail(found), lambda: [found.name])
+
+
+def _detail(found: "ExecutionDetail") -> str:
+    fields = [
+        ("name", found.name),
+        ("id", found.id),
+        ("application", f"{found.application} ({found.kind})"),
+        ("owner", found.owner),
+        ("status", f"{found.status}: {found.end.message}" if found.end else found.status),
+        ("submitted", f"{ago(found.submitted_at)} ago"),
+    ]
+    if found.parameters:
+        chosen = (f"{name}={value}" for name, value in found.parameters.items())
+        fields.append(("parameters", " ".join(chosen)))
+    if found.queue_position:
+        fields.append(("queue", f"place {found.queue_position}"))
+    fields += [("waits", reason.message) for reason in found.reasons]
+    text = ["\n".join(f"{name:<12} {printable(value)}" for name, value in fields)]
+    services = [
+        (service.name, service.essential, service.elastic, _counts(service.instances))
+        for framework in found.frameworks
+        for service in framework.services
+    ]
+    text.append(columns(("SERVICE", "ESSENTIAL", "ELASTIC", "INSTANCES"), services))
+    if found.instances:
+        instances = (
+            (
+                instance.id,
+                instance.status,
+                "ready" if instance.ready else "",
+                instance.node,
+                instance.address,
+                ago(instance.started_at),
+                instance.exit.message or instance.exit.reason if instance.exit else "",
+            )
+            for instance in found.instances
+        )
+        headings = ("INSTANCE", "STATUS", "READY", "NODE", "ADDRESS", "AGE", "EXIT")
+        text.append(columns(headings, instances))
+    if found.endpoints:
+        endpoints = ((end.name, end.instance, end.url) for end in found.endpoints)
+        text.append(columns(("ENDPOINT", "INSTANCE", "ADDRESS"), endpoints))
+    return "\n\n".join(text)
+
+
+def _counts(instances: "dict[object, int] | object") -> str:
+    assert isinstance(instances, dict)
+    return ", ".join(f"{count} {status}" for status, count in instances.items())
+
+
+@app.command()
+def why(
+    context: typer.Context,
+    name: ExecutionArgument,
+    output: OutputOption = Format.TABLE,
+    as_json: JsonOption = False,
+) -> None:
+    """Say why an execution waits, or what it does."""
+    with session(context).zoe() as zoe:
+        found = zoe.why(name)
+    show(found, output, as_json, lambda: _why(found), lambda: [found.name])
+
+
+def _why(found: "WhyView") -> str:
+    others = [f"  - {reason.message}" for reason in found.reasons]
+    return "\n".join([found.summary, *(line for line in others if line[4:] not in found.summary)])
+
+
+@app.command()
+def logs(
+    context: typer.Context,
+    name: ExecutionArgument,
+    service: Annotated[
+        str, typer.Argument(help="Only of this framework.service, or framework.service.0.")
+    ] = "",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until it ends.")] = False,
+    tail: Annotated[
+        int | None, typer.Option(min=0, help="Only the last lines of each instance.")
+    ] = None,
+    stream: Annotated[str, typer.Option(help="stdout or stderr; both if not given.")] = "",
+    bare: Annotated[bool, typer.Option("--bare", help="Without the names of instances.")] = False,
+) -> None:
+    """Print the output of an execution."""
+    from zoe.cli.follow import Lines
+
+    current, lines = session(context), Lines(prefixed=not bare)
+    if follow:
+        try:
+            asyncio.run(_follow_logs(current, name, service, stream, tail, lines))
+        except KeyboardInterrupt:
+            raise typer.Exit(0) from None
+        return
+    with current.zoe() as zoe:
+        for piece in zoe.logs(name, service=service, stream=stream, tail=tail).items:
+            lines.add(piece)
+    lines.end()
+
+
+async def _follow_logs(
+    current: Session, name: str, service: str, stream: str, tail: int | None, lines: "object"
+) -> None:
+    from zoe.cli.follow import Lines, show_logs
+
+    assert isinstance(lines, Lines)
+    async with current.async_zoe(PATIENCE_SECONDS) as zoe:
+        pieces = zoe.follow_logs(name, service=service, stream=stream, tail=tail)
+        await show_logs(pieces, lines)
+
+
+@app.command()
+def events(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Of one execution.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as they come.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 1000,
+    output: OutputOption = Format.TABLE,
+    as_json: JsonOption = False,
+) -> None:
+    """List what has happened, the oldest first."""
+    fmt = Format.JSON if as_json else output
+    with session(context).zoe(PATIENCE_SECONDS if follow else 1.0) as zoe:
+        if follow:
+            _follow_events(zoe, name, fmt)
+            return
+        found = zoe.events(name, limit=limit).items
+    show(found, fmt, False, lambda: _history(found), lambda: (entry.id for entry in found))
+
+
+def _follow_events(zoe: "Zoe", name: str | None, output: Format) -> None:
+    import json
+
+    from zoe.model.rest import HistoryView
+
+    try:
+        for entry in zoe.follow_events(name):
+            if isinstance(entry, HistoryView):
+                as_line = output in (Format.JSON, Format.YAML)
+                write(json.dumps(plain(entry)) if as_line else "  ".join(_entry(entry)))
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
+
+
+def _history(entries: "Iterable[HistoryView]") -> str:
+    return columns(("TIME", "EXECUTION", "WHAT", ""), map(_entry, entries))
+
+
+def _entry(entry: "HistoryView") -> tuple[str, str, str, str]:
+    what = entry.detail.get("id") or entry.detail.get("status") or entry.kind
+    status = f" {entry.detail.get('status')}" if entry.kind == "instance" else ""
+    return (
+        clock(entry.at),
+        str(entry.execution_id),
+        printable(f"{what}{status}"),
+        printable(entry.message),
+    )
+
+
+@app.command()
+def nodes(
+    context: typer.Context, output: OutputOption = Format.TABLE, as_json: JsonOption = False
+) -> None:
+    """List the machines: what they have, what is free, what runs there."""
+    with session(context).zoe() as zoe:
+        found = zoe.nodes().items
+    show(found, output, as_json, lambda: _nodes(found), lambda: (node.name for node in found))
+
+
+def _nodes(found: "list[NodeView]") -> str:
+    rows = (
+        (
+            node.name,
+            node.status,
+            f"{node.free.cores_milli / 1000:g} of {node.capacity.cores_milli / 1000:g}",
+            f"{memory(node.free.memory_bytes)} of {memory(node.capacity.memory_bytes)}",
+            f"{node.free.gpus} of {node.capacity.gpus}",
+            len(node.instances),
+            node.message or " ".join(node.labels),
+        )
+        for node in found
+    )
+    headings = ("NODE", "STATUS", "FREE CORES", "FREE MEMORY", "FREE GPUS", "INSTANCES", "")
+    return columns(headings, rows)
