@@ -89,10 +89,11 @@ class Loop:
         """
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._keep_lease())
-                await self._take_over()
                 for part in self._parts():
                     group.create_task(part)
+                await asyncio.sleep(0)  # they listen before anything happens that they must hear
+                await self._take_over()
+                await self._serve()
         except BaseExceptionGroup as failures:
             raise _first(failures) from failures
         finally:
@@ -103,11 +104,11 @@ class Loop:
 
     def _parts(self) -> Sequence[Coroutine[Any, Any, None]]:
         return (
-            self._serve(),
             self._poll_intents(),
             self._hear_commits(),
             self._hear_backend(),
             self._look_around(),
+            self._keep_lease(),
             self._await_failure(),
         )
 

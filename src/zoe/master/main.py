@@ -38,8 +38,14 @@ RETRY_SECONDS = 0.5
 """Pause before the master tries again to lead."""
 
 
+class NoDatabase(ZoeError):
+    """The master needs a database, and no address of one is set."""
+
+
 async def serve(settings: Settings) -> None:
-    """Serve until cancelled."""
+    """Serve until cancelled; raises NoDatabase, CannotListen, KeysUnusable."""
+    if not settings.database_url:
+        raise NoDatabase(hint="start everything with `zoe up`, or set ZOE_DATABASE_URL")
     store = PostgresStore(settings.database_url, pool_size=settings.database_pool_size)
     backend = make_backend(settings)
     desk = Desk(backend, lambda: frameworks(settings.zapps_dir), time.time)

@@ -1,0 +1,163 @@
+"""Whole masters in virtual time: taking over, standing by, losing the lease, answering."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+from tests.master.virtual import VirtualLoop, run
+
+from zoe.backends.fake import Behaviour, FakeBackend, FakeEngine
+from zoe.master.answers import Desk
+from zoe.master.main import NoDatabase, reign, serve
+from zoe.model.execution import ExecutionStatus
+from zoe.model.zapp_yaml import read_zapp
+from zoe.rpc.messages import Done, Failed, Ping, Plan, Planned, Pong, Wake
+from zoe.settings import Settings
+from zoe.store.base import NewExecution
+from zoe.store.memory import MemoryStore
+
+DOCUMENT = """
+zoe: 4
+name: nap
+kind: batch
+frameworks:
+  main:
+    services:
+      nap: {command: [nap], resources: {cores: 2, memory: 1GiB}, monitor: true}
+"""
+
+
+class House:
+    """A store and an engine that outlive masters."""
+
+    def __init__(self, loop: VirtualLoop, folder: Path) -> None:
+        self.loop = loop
+        self.settings = Settings(data_dir=folder, lease_seconds=3)
+        self.store = MemoryStore(loop.now)
+        self.engine = FakeEngine(
+            schedule=loop.call_later, behaviour=lambda *_: Behaviour(run_seconds=30)
+        )
+
+    @asynccontextmanager
+    async def master(self) -> AsyncIterator[Desk]:
+        backend = FakeBackend(self.engine)
+        desk = Desk(backend, dict, self.loop.now)
+        reigning = asyncio.create_task(reign(self.settings, self.store, backend, desk))
+        try:
+            yield desk
+        finally:
+            reigning.cancel()
+            with suppress(asyncio.CancelledError):
+                await reigning
+
+    async def submit(self) -> int:
+        zapp = read_zapp(DOCUMENT)
+        return (await self.store.submit(NewExecution("nap", "admin", zapp, DOCUMENT))).id
+
+    async def reaches(self, execution_id: int, status: ExecutionStatus, seconds: float) -> None:
+        async def wait() -> None:
+            while (await self.store.get(execution_id)).status is not status:
+                await asyncio.sleep(0.05)
+
+        await asyncio.wait_for(wait(), seconds)
+
+
+def play(act: Callable[[House], Awaitable[None]], folder: Path) -> None:
+    async def scenario(loop: VirtualLoop) -> None:
+        await act(House(loop, folder))
+
+    run(scenario)
+
+
+def test_a_commit_is_found_without_any_ring(tmp_path: Path) -> None:
+    async def act(house: House) -> None:
+        async with house.master():
+            execution_id = await house.submit()
+            await house.reaches(execution_id, ExecutionStatus.RUNNING, 3)
+            await house.reaches(execution_id, ExecutionStatus.TERMINATED, 40)
+
+    play(act, tmp_path)
+
+
+def test_what_was_submitted_and_stopped_without_a_master_is_carried_out(tmp_path: Path) -> None:
+    async def act(house: House) -> None:
+        kept, stopped = await house.submit(), await house.submit()
+        await house.store.request_stop(stopped, "admin")
+        async with house.master():
+            await house.reaches(kept, ExecutionStatus.RUNNING, 3)
+            await house.reaches(stopped, ExecutionStatus.TERMINATED, 3)
+        assert (await house.store.get(stopped)).instances == ()
+
+    play(act, tmp_path)
+
+
+def test_a_new_master_goes_on_and_starts_nothing_twice(tmp_path: Path) -> None:
+    async def act(house: House) -> None:
+        async with house.master():
+            execution_id = await house.submit()
+            await house.reaches(execution_id, ExecutionStatus.RUNNING, 3)
+        assert house.engine.living() == [(f"{execution_id}/main.nap/0", 1)]
+        async with house.master():
+            await house.reaches(execution_id, ExecutionStatus.TERMINATED, 40)
+        (instance,) = (await house.store.get(execution_id)).instances
+        assert instance.attempt == 1
+
+    play(act, tmp_path)
+
+
+def test_only_one_of_two_masters_leads_and_the_other_follows(tmp_path: Path) -> None:
+    async def act(house: House) -> None:
+        async with house.master() as first:
+            await asyncio.sleep(1)
+            async with house.master() as second:
+                await asyncio.sleep(10)
+                assert isinstance(await first.answer(Ping()), Pong)
+                refusal = await second.answer(Ping())
+                assert isinstance(refusal, Failed)
+                assert refusal.code == "not-leading"
+
+    play(act, tmp_path)
+
+
+def test_a_master_that_lost_its_lease_writes_nothing_and_stands_by(tmp_path: Path) -> None:
+    async def act(house: House) -> None:
+        async with house.master() as desk:
+            await asyncio.sleep(1)
+            (usurped,) = [epoch for epoch in [desk.epoch] if epoch]
+            await house.store.resign(usurped)
+            assert await house.store.lead("usurper", 60) == usurped + 1
+            execution_id = await house.submit()
+            await asyncio.sleep(20)
+            status = (await house.store.get(execution_id)).status
+            assert status is ExecutionStatus.SUBMITTED
+            assert isinstance(await desk.answer(Wake()), Failed)
+
+    play(act, tmp_path)
+
+
+def test_it_answers_whether_an_application_would_start(tmp_path: Path) -> None:
+    async def act(house: House) -> None:
+        async with house.master() as desk:
+            await asyncio.sleep(1)
+            assert await desk.answer(Wake()) == Done()
+            fits = await desk.answer(Plan("admin", DOCUMENT))
+            assert isinstance(fits, Planned)
+            assert fits.fits_now
+            assert [one.instance for one in fits.placements] == ["main.nap/0"]
+            never = await desk.answer(Plan("admin", DOCUMENT.replace("cores: 2", "cores: 200")))
+            assert isinstance(never, Planned)
+            assert not never.can_ever_fit
+            assert "200" in never.reasons[0].message
+            wrong = await desk.answer(Plan("admin", "zoe: 4"))
+            assert isinstance(wrong, Failed)
+            assert wrong.code == "zapp-invalid"
+
+    play(act, tmp_path)
+
+
+async def test_without_a_database_it_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(NoDatabase) as refusal:
+        await serve(Settings(data_dir=tmp_path))
+    assert "zoe up" in refusal.value.hint
