@@ -93,6 +93,16 @@ def test_wrong_values_say_where_and_what_is_allowed(tmp_path: Path) -> None:
     assert f"{file}:1: policy: 'lifo' is not allowed: input should be 'fifo' or 'size'" in message
     assert "ZOE_API_PORT: api_port: '99999' is not allowed" in message
     assert "less than or equal to 65535" in message
+    wrong(
+        "ZOE_PROCESS_MEMORY: process_memory: '16GB1' is not allowed",
+        {},
+        {"ZOE_PROCESS_MEMORY": "16GB1"},
+    )
+
+
+def test_memory_is_in_bytes() -> None:
+    assert load_settings({"process_memory": "1GiB"}, {}, [])[0].process_memory_bytes == 2**30
+    assert load_settings({}, {}, [])[0].process_memory_bytes == 0
 
 
 def test_a_wrong_secret_is_not_shown(tmp_path: Path) -> None:

@@ -17,12 +17,19 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from zoe.model import units
 from zoe.model.errors import Problem, ZoeError
 
 SECRETS = frozenset({"database_url", "token"})
 """Settings that are never shown."""
+
+
+def _check_memory(text: str) -> str:
+    if text != "0":
+        units.memory_bytes(text)
+    return text
 
 
 class Settings(BaseModel):
@@ -63,7 +70,7 @@ class Settings(BaseModel):
     """What runs the instances."""
     process_cores: Annotated[float, Field(ge=0)] = 0
     """Cores of this machine to give away; 0: all it has."""
-    process_memory: str = "0"
+    process_memory: Annotated[str, AfterValidator(_check_memory)] = "0"
     """Memory of this machine to give away, as 16GiB; 0: nine tenths of what it has."""
     process_node: str = ""
     """Name of this machine as a node; empty: its host name."""
@@ -102,6 +109,23 @@ class Settings(BaseModel):
     """How much the programs log."""
     log_format: Literal["text", "json"] = "text"
     """How the programs log."""
+
+    @property
+    def process_memory_bytes(self) -> int:
+        """Memory of this machine to give away, in bytes; 0: nine tenths of what it has."""
+        return 0 if self.process_memory == "0" else units.memory_bytes(self.process_memory)
+
+    @field_validator("process_memory")
+    @classmethod
+    def _is_amount(cls, value: str) -> str:
+        if value:
+            units.memory_bytes(value)
+        return value
+
+    @property
+    def process_memory_bytes(self) -> int:
+        """Memory to give away, in bytes; 0: nine tenths of what the machine has."""
+        return units.memory_bytes(self.process_memory) if self.process_memory else 0
 
     @property
     def logs_dir(self) -> Path:

@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -159,8 +159,10 @@ class Programs:
 
     @property
     def migrate(self) -> Program:
-        """What brings the database to this version; ends by itself."""
-        return self._python("migrate", "zoe.store.migrate")
+        """What brings the database to this version; ends by itself. The database is known now."""
+        program = self._python("migrate", "zoe.store.migrate")
+        database = {"ZOE_DATABASE_URL": self.database_url_file.read_text()}
+        return replace(program, environment={**program.environment, **database})
 
     @property
     def master(self) -> Program:

@@ -23,7 +23,6 @@ from zoe.backends.process.backend import ProcessBackend
 from zoe.catalogue import frameworks
 from zoe.master.answers import Desk
 from zoe.master.loop import Loop, Pace
-from zoe.model import units
 from zoe.model.errors import ZoeError
 from zoe.rpc.keys import server_keys
 from zoe.rpc.server import Server
@@ -128,7 +127,7 @@ def make_backend(settings: Settings) -> ProcessBackend | FakeBackend:
                 logs_dir=settings.logs_dir,
                 workspaces_dir=settings.workspaces_dir,
                 cores=settings.process_cores,
-                memory_bytes=units.memory_bytes(settings.process_memory),
+                memory_bytes=settings.process_memory_bytes,
                 node_name=settings.process_node,
                 path=settings.process_path,
                 shared=settings.process_shared,
