@@ -1,0 +1,65 @@
+"""Measures Zoe and prints one JSON line for each figure.
+
+``python tests/bench/run.py [suite ...]``: without a name, all suites, one after the other, in about
+four minutes. Each works in a folder of its own that is removed afterwards, on free ports.
+docs/reference/benchmarks.md says what the figures mean.
+"""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from figures import Figures
+from suites import memory, pages, rpc, scheduler, start, store, submit
+
+Suite = Callable[[Figures, Path], Awaitable[None]]
+
+SUITES: dict[str, Suite] = {
+    "scheduler": scheduler.measure,
+    "rpc": rpc.measure,
+    "store": store.measure,
+    "start": start.measure,
+    "submit": submit.measure,
+    "memory": memory.measure,
+    "pages": pages.measure,
+}
+
+LIMIT_SECONDS = 120.0
+"""A suite that takes longer has failed."""
+
+
+async def measure(name: str) -> None:
+    """Run one suite; raises what it raises."""
+    figures = Figures(name)
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="zoe-bench-", ignore_cleanup_errors=True) as folder:
+        async with asyncio.timeout(LIMIT_SECONDS):
+            await SUITES[name](figures, Path(folder))
+    figures.note(f"done in {time.monotonic() - began:.0f} s")
+
+
+def main() -> int:
+    """Run the suites that were named; return 1 if one of them failed."""
+    parser = argparse.ArgumentParser(description="Measure Zoe; prints JSON lines.")
+    parser.add_argument("suites", nargs="*", metavar="suite", help=f"one of {', '.join(SUITES)}")
+    parser.add_argument("--suite", action="append", default=[], help="the same")
+    options = parser.parse_args()
+    names = options.suites + options.suite or list(SUITES)
+    if unknown := set(names) - set(SUITES):
+        parser.error(f"no suite {', '.join(sorted(unknown))}; there are {', '.join(SUITES)}")
+    failed = False
+    for name in names:
+        try:
+            asyncio.run(measure(name))
+        except Exception as error:  # the other suites still have something to say
+            Figures(name).note(f"failed: {error!r}")
+            failed = True
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
