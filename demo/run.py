@@ -209,8 +209,8 @@ def show_everything() -> None:
         story.until(lambda now: now["wordcount"].is_ended, "the word count to end", 120)
 
         say("What they wrote")
-        zoe("logs", "wordcount", "driver.count")
-        zoe("logs", "primes")
+        zoe("logs", "wordcount", "driver.count", "--stream", "stdout", "--bare")
+        zoe("logs", "primes", "--bare")
         show_timeline(client, story.names)
 
 
