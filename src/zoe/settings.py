@@ -26,8 +26,11 @@ SECRETS = frozenset({"database_url", "token"})
 """Settings that are never shown."""
 
 
+_ALL = ("", "0")
+
+
 def _check_memory(text: str) -> str:
-    if text != "0":
+    if text not in _ALL:
         units.memory_bytes(text)
     return text
 
@@ -113,19 +116,7 @@ class Settings(BaseModel):
     @property
     def process_memory_bytes(self) -> int:
         """Memory of this machine to give away, in bytes; 0: nine tenths of what it has."""
-        return 0 if self.process_memory == "0" else units.memory_bytes(self.process_memory)
-
-    @field_validator("process_memory")
-    @classmethod
-    def _is_amount(cls, value: str) -> str:
-        if value:
-            units.memory_bytes(value)
-        return value
-
-    @property
-    def process_memory_bytes(self) -> int:
-        """Memory to give away, in bytes; 0: nine tenths of what the machine has."""
-        return units.memory_bytes(self.process_memory) if self.process_memory else 0
+        return 0 if self.process_memory in _ALL else units.memory_bytes(self.process_memory)
 
     @property
     def logs_dir(self) -> Path:
