@@ -290,8 +290,10 @@ class Scenario:
         before = dict(self.scheduler.executions)
         admission = self.scheduler.would_admit(wish, self.now)
         assert dict(self.scheduler.executions) == before
-        yield "fits now" if admission.fits_now else (
-            "does not fit now" if admission.can_ever_fit else "can never fit"
+        yield (
+            "fits now"
+            if admission.fits_now
+            else ("does not fit now" if admission.can_ever_fit else "can never fit")
         )
         for each in admission.placements:
             kind = "essential" if each.essential else "elastic"

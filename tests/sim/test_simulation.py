@@ -4,12 +4,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from zoe.model.execution import ExecutionStatus, Outcome
 from zoe.model.resources import Resources
-from zoe.scheduler.decisions import StopInstance
-from zoe.scheduler.invariants import check_invariants
 from zoe.scheduler.scheduler import Scheduler
-from zoe.sim.simulation import Result, Step, simulate
+from zoe.sim.simulation import Result, simulate
 from zoe.sim.workload import Job, uniform_nodes, uniform_zapp
 
 UNIT = Resources(1000, 1024**3)

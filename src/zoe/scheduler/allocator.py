@@ -1,5 +1,6 @@
 """From what the scheduler knows to a plan, and from the plan to decisions and reasons."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
@@ -85,7 +86,8 @@ class Allocator:
     def would_admit(self, execution: Execution) -> tuple[list[Placement], Reason | None]:
         """Plan as if ``execution`` were in the queue: its placements, or why there are none."""
         record = Record(execution, self._rules.elastic_attempts)
-        own = self._demand(record)
+        key = (*self._queue.key(execution)[:2], sys.maxsize)  # behind all that are there already
+        own = replace(self._demand(record), key=key)
 
         def joined() -> Iterator[Demand]:
             ahead = True
@@ -154,11 +156,10 @@ class Allocator:
                 )
 
     def _reason(self, execution_id: int, position: int) -> Reason:
-        return (
-            self._reasons.get(execution_id)
-            or self._never.get(execution_id)
-            or self._behind(position - 1)
-        )
+        reason = self._reasons.get(execution_id)
+        if reason is None:
+            reason = self._why_never(self._state.records[execution_id])
+        return reason or self._behind(position - 1)
 
     @staticmethod
     def _behind(count: int) -> Reason:
@@ -187,19 +188,31 @@ class Allocator:
 
     def _demand(self, record: Record) -> Demand:
         """Return what a waiting execution wants."""
-        execution, essential = record.base, record.essential_needs()
-        if execution.id in self._never:
-            never = self._never[execution.id]
-        else:
-            never = why_never(self._state.nodes.values(), essential)
-            if execution.id in self._queue:
-                self._never[execution.id] = never
-        elastic = record.elastic_needs(self._state.now)
-        return Demand(execution.id, self._queue.key(execution), essential, elastic, False, never)
+        return Demand(
+            record.base.id,
+            self._queue.key(record.base),
+            record.essential_needs(),
+            record.elastic_needs(self._state.now),
+            never=self._why_never(record),
+        )
 
-    def _usage(self) -> Iterator[Usage]:
+    def _why_never(self, record: Record) -> Reason | None:
+        """Say why it could not start on empty nodes: found out once for each state of the nodes."""
+        execution_id = record.base.id
+        if execution_id not in self._queue:
+            return why_never(self._state.nodes.values(), record.essential_needs())
+        if execution_id not in self._never:
+            needs = record.essential_needs()
+            self._never[execution_id] = why_never(self._state.nodes.values(), needs)
+        return self._never[execution_id]
+
+    def _usage(self, node: str) -> Iterator[Usage]:
         for record in self._state.admitted.values():
-            held = [record.services[one.service].resources for one in record.placed()]
+            held = [
+                record.services[one.service].resources
+                for one in record.placed()
+                if not node or one.node == node
+            ]
             if held:
                 yield words.title(record.base), sum(held[1:], held[0])
 
@@ -249,7 +262,7 @@ class Allocator:
         need, state = placement.need, self._state
         key = instance_id(need.execution_id, need.service, placement.ordinal)
         if (former := record.instances.get(key)) is not None:
-            instance = lifecycle.next_attempt(former, placement.node, state.now, former.not_before)
+            instance = lifecycle.next_attempt(former, placement.node, state.now)
         else:
             instance = ServiceInstance(
                 need.execution_id,

@@ -159,12 +159,11 @@ def report_stopped(
         _stop_and_back_off(state, rules, record, instance, exit, said)
     else:
         restart = record.services[instance.service].restart
-        failed = replace(instance, failures=instance.failures + 1)
-        _set_stopped(state, record, failed, exit, said)
         if restart.policy == "on-failure" and instance.failures < restart.attempts:
             pause = backoff(restart.backoff_seconds, instance.failures)
-            _try_again(state, record, instance.id, instance.node, pause)
+            _try_again(state, record, instance, instance.node, pause, exit, said)
         else:
+            _set_stopped(state, record, instance, exit, said)
             end(state, rules, record, _failure(record, instance, exit, said))
 
 
@@ -193,14 +192,14 @@ def report_start_failure(
             instance = replace(instance, failures=rules.elastic_attempts)
         _stop_and_back_off(state, rules, record, instance, exit, said)
         return
-    failures = instance.failures + 1
-    _set_stopped(state, record, replace(instance, failures=failures), exit, said)
-    if retryable and failures < rules.start_attempts:
+    tried = instance.failures + 1
+    if retryable and tried < rules.start_attempts:
         pause = backoff(rules.backoff_seconds, instance.failures)
-        _try_again(state, record, instance.id, other_node or instance.node, pause)
+        _try_again(state, record, instance, other_node or instance.node, pause, exit, said)
         return
     if retryable:
-        said += f" (tried {words.counted(failures, 'time')})"
+        said += f" (tried {words.counted(tried, 'time')})"
+    _set_stopped(state, record, instance, exit, said)
     end(state, rules, record, ExecutionEnd(Outcome.NOT_STARTED, said))
 
 
@@ -222,14 +221,14 @@ def waits_for(record: Record, service: str) -> str:
     """Say what instances of ``service`` wait for; empty when they may start."""
     for needed, condition in record.requires[service]:
         if not all(_meets(instance, condition) for instance in record.essential(needed)):
-            return f"waits until {needed} is {_STATE_WORDS[condition]}"
+            return f"waits until {needed} {_STATE_WORDS[condition]}"
     return ""
 
 
 _STATE_WORDS = {
-    Condition.STARTED: "started",
-    Condition.READY: "ready",
-    Condition.COMPLETED: "completed",
+    Condition.STARTED: "has started",
+    Condition.READY: "is ready",
+    Condition.COMPLETED: "has completed",
 }
 
 
@@ -301,25 +300,30 @@ def _stop_and_back_off(
 
 
 def _try_again(
-    state: State, record: Record, instance_id: str, node: str, pause_seconds: float
+    state: State,
+    record: Record,
+    instance: ServiceInstance,
+    node: str,
+    pause_seconds: float,
+    exit: Exit,
+    said: str,
 ) -> None:
-    """Let an essential instance wait, with room, for its next attempt.
+    """Stop an essential instance, and let it wait with room on ``node`` for its next attempt.
 
-    On a node that is gone there is no room to keep: it is placed anew when there is some.
+    When that node is gone there is no room to keep: it is placed anew when there is some.
     """
-    stopped = record.instances[instance_id]
     not_before = state.now + pause_seconds
     state.wake_at(not_before, record.base.id)
-    if node not in state.nodes:
-        state.set_instance(record, replace(stopped, not_before=not_before), "needs another node")
-        return
-    waiting = next_attempt(stopped, node, state.now, not_before)
-    state.set_instance(record, waiting, f"tried again in {words.duration(round(pause_seconds, 1))}")
+    failed = replace(instance, failures=instance.failures + 1, not_before=not_before)
+    _set_stopped(state, record, failed, exit, said)
+    if node in state.nodes:
+        stopped = record.instances[instance.id]
+        waiting = next_attempt(stopped, node, state.now)
+        pause = words.duration(round(pause_seconds, 1))
+        state.set_instance(record, waiting, f"tried again in {pause}")
 
 
-def next_attempt(
-    stopped: ServiceInstance, node: str, placed_at: float, not_before: float
-) -> ServiceInstance:
+def next_attempt(stopped: ServiceInstance, node: str, placed_at: float) -> ServiceInstance:
     """Return the instance as it waits, on ``node``, for its next attempt."""
     return replace(
         stopped,
@@ -330,7 +334,6 @@ def next_attempt(
         placed_at=placed_at,
         started_at=None,
         stopped_at=None,
-        not_before=not_before,
         exit=None,
     )
 

@@ -178,9 +178,18 @@ class Snapshot:
         if instance.spread:
             self._count(instance.execution_id, instance.service, instance.node, 1)
 
-    def free_total(self) -> Resources:
-        """What is free on all ready nodes together."""
-        return sum((self.free[node.name] for node in self.ready), NOTHING)
+    def available(self, node: str) -> Resources:
+        """What is free on a node now and held for nobody, nothing of it below zero."""
+        free, coming = self.free[node], self.coming[node]
+        return Resources(
+            max(0, min(free.cores_milli, coming.cores_milli)),
+            max(0, min(free.memory_bytes, coming.memory_bytes)),
+            max(0, min(free.gpus, coming.gpus)),
+        )
+
+    def available_total(self) -> Resources:
+        """What is available on all ready nodes together."""
+        return sum((self.available(node.name) for node in self.ready), NOTHING)
 
     def share(self, resources: Resources) -> float:
         """The largest share of the whole cluster that ``resources`` takes in any dimension."""

@@ -50,7 +50,8 @@ class Plan:
 class Surroundings:
     """What a plan looks up only when it needs it."""
 
-    usage: Callable[[], Iterable[Usage]]
+    usage: Callable[[str], Iterable[Usage]]
+    """What every execution holds on a node; on all of them if the name is empty."""
     victims: Callable[[], Sequence[Held]]
     """Elastic instances that may be taken back, in the order in which to take them."""
     still_blocked: int | None = None
@@ -259,6 +260,6 @@ def _grow(snapshot: Snapshot, demands: Iterable[Demand]) -> Iterator[Placement]:
 
 def _unused(snapshot: Snapshot) -> int:
     """How much of the cluster is unused: what is free of each resource, multiplied."""
-    free, total = snapshot.free_total(), snapshot.total
+    free, total = snapshot.available_total(), snapshot.total
     pairs = ((free.cores_milli, total.cores_milli), (free.memory_bytes, total.memory_bytes))
     return math.prod(unused for unused, there in pairs if there)

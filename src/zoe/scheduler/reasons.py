@@ -18,17 +18,21 @@ Usage = tuple[str, Resources]
 
 
 def place_or_why_not(
-    snapshot: Snapshot, needs: Sequence[Need], usage: Callable[[], Iterable[Usage]]
+    snapshot: Snapshot, needs: Sequence[Need], usage: Callable[[str], Iterable[Usage]]
 ) -> list[Placement] | Reason:
     """Take room for all of ``needs`` now, or say why there is none and take nothing."""
     if (placed := snapshot.place_all(needs)) is not None:
         return placed
     for need in needs:
-        if not any(_takes_one(need, node, snapshot.free[node.name]) for node in snapshot.ready):
-            return Reason("no-node-has-room", _best_node(need, snapshot))
+        nodes = [node for node in snapshot.ready if need.labels <= node.labels]
+        if not nodes:
+            return Reason("no-node-is-ready", f"no node that {need.service} may use is ready")
+        if not any(copies(need.each, snapshot.available(node.name)) for node in nodes):
+            best, said = _best_node(need, nodes, snapshot)
+            return Reason("no-node-has-room", f"{said} free{_holders(usage(best))}")
     total = _total(needs)
-    free = snapshot.free_total()
-    holders = _holders(usage())
+    free = snapshot.available_total()
+    holders = _holders(usage(""))
     if not total.fits_in(free):
         missing = "; ".join(_short(total, free))
         return Reason("not-enough-room", f"its essential instances need {missing}{holders}")
@@ -66,8 +70,10 @@ def _what_lacks(nodes: list[Node], needs: Sequence[Need]) -> str:
         labelled = [node for node in nodes if need.labels <= node.labels]
         if not labelled:
             return _no_label(nodes, need)
+        if not nodes:
+            return Reason("no-node-is-ready", f"no node that {need.service} may use is ready")
         if not any(copies(need.each, node.capacity) for node in labelled):
-            return _best_node(need, empty, "has")
+            return _best_node(need, labelled, empty)[1]
         if need.spread and len(labelled) < len(need.ordinals):
             return (
                 f"{need.service} must be spread over {len(need.ordinals)} nodes; there are "
@@ -90,19 +96,12 @@ def _no_label(nodes: list[Node], need: Need) -> str:
     return f"no node has all the labels {words.listed(sorted(need.labels))} ({need.service})"
 
 
-def _best_node(need: Need, snapshot: Snapshot, has: str = "") -> str:
-    """Say what one instance needs and what the node with the most room of that has."""
-    candidates = [node for node in snapshot.ready if need.labels <= node.labels]
+def _best_node(need: Need, nodes: list[Node], snapshot: Snapshot) -> tuple[str, str]:
+    """Name the node that comes closest to having room for one instance, and say what it has."""
     wants = f"needs {words.amount(need.each)} on one node for {need.service}"
-    if need.spread and not has:
-        wants += ", apart from its others"
-    if not candidates:
-        return f"{wants}; no node that may have it takes anything now"
-    best = max(candidates, key=lambda node: _closeness(need.each, snapshot.free[node.name]))
-    room = _only(_floor(snapshot.free[best.name]), need.each)
-    return f"{wants}; the best node, {best.name}, has {words.amount(room)}" + (
-        "" if has else " free"
-    )
+    best = max(nodes, key=lambda node: _closeness(need.each, snapshot.available(node.name)))
+    room = _said_of(need.each, snapshot.available(best.name))
+    return best.name, f"{wants}; the best node, {best.name}, has {room}"
 
 
 def _closeness(each: Resources, room: Resources) -> float:
@@ -144,10 +143,6 @@ def _holders(usage: Iterable[Usage]) -> str:
     return ": " + ", ".join(said)
 
 
-def _takes_one(need: Need, node: Node, room: Resources) -> bool:
-    return need.labels <= node.labels and copies(need.each, room) > 0
-
-
 def _states(nodes: Iterable[Node]) -> str:
     return words.listed(
         f"{node.name} is {node.status}" + (f" ({node.message})" if node.message else "")
@@ -163,15 +158,13 @@ def _sum(amounts: Iterable[Resources]) -> Resources:
     return sum(amounts, NOTHING)
 
 
-def _floor(room: Resources) -> Resources:
-    """Return ``room`` with nothing below zero: a node may have shrunk below what it holds."""
-    return Resources(max(room.cores_milli, 0), max(room.memory_bytes, 0), max(room.gpus, 0))
-
-
-def _only(room: Resources, asked: Resources) -> Resources:
-    """Leave out what was not asked for, but always say cores."""
-    return Resources(
-        room.cores_milli,
-        room.memory_bytes if asked.memory_bytes else 0,
-        room.gpus if asked.gpus else 0,
-    )
+def _said_of(asked: Resources, room: Resources) -> str:
+    """Say what there is of each resource that is asked for."""
+    said = []
+    if asked.cores_milli:
+        said.append(words.cores(room.cores_milli))
+    if asked.memory_bytes:
+        said.append(words.memory(room.memory_bytes))
+    if asked.gpus:
+        said.append(words.counted(room.gpus, "GPU"))
+    return words.listed(said)

@@ -17,7 +17,7 @@ from zoe.model.execution import (
     Reason,
     ServiceInstance,
 )
-from zoe.scheduler import lifecycle
+from zoe.scheduler import lifecycle, words
 from zoe.scheduler.allocator import Allocator
 from zoe.scheduler.decisions import Decision, StartInstance, StopInstance, WakeAt
 from zoe.scheduler.events import (
@@ -233,7 +233,12 @@ class Scheduler:
         live.sort(key=lambda one: (one.placed_at, one.ordinal))
         if record.is_active:
             for instance in reversed(live[wanted:]):
-                lifecycle.take_back(self._state, record, instance, f"scaled to {wanted} elastic")
+                lifecycle.take_back(
+                    self._state,
+                    record,
+                    instance,
+                    f"scaled to {words.counted(wanted, 'elastic instance')}",
+                )
         self._unsettled = True
 
     def _instance_started(

@@ -28,6 +28,8 @@ def cores(cores_milli: int) -> str:
 
 def memory(memory_bytes: int) -> str:
     """Say an amount of memory with the largest unit that fits: ``4 GiB``, ``1.5 GiB``."""
+    if not memory_bytes:
+        return "0 GiB"
     for size, unit in _MEMORY_UNITS:
         if memory_bytes >= size:
             return f"{round(memory_bytes / size, 2):g} {unit}"
