@@ -206,11 +206,12 @@ class ProcessWorld:
 
     async def end(self) -> None:
         """End everything; fail when a process or a control group of it is left."""
+        for backend in self.opened:
+            await backend.close()
         last = self.backend()
         await last.open()
         await last.shutdown(grace_seconds=0.2)
-        for backend in self.opened:
-            await backend.close()
+        await last.close()
         await eventually(lambda: not processes_of(self.data_dir), seconds=5)
         await eventually(lambda: not groups_of(self.deployment), seconds=5)
 

@@ -4,26 +4,26 @@ import asyncio
 from contextlib import suppress
 
 ANSWER_SECONDS = 5.0
-"""How long one connection may take."""
+"""How long one answer may take."""
 
 
-async def probe_tcp(host: str, port: int) -> str:
+async def probe_tcp(host: str, port: int, seconds: float = ANSWER_SECONDS) -> str:
     """Return "" when ``host:port`` accepts a connection, else what happened."""
     try:
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(seconds):
             _, writer = await asyncio.open_connection(host, port)
             await _close(writer)
     except TimeoutError:
-        return f"port {port} did not answer within {ANSWER_SECONDS:g} s"
+        return f"port {port} did not answer within {seconds:.1f} s"
     except OSError as error:
         return f"port {port}: {_words(error)}"
     return ""
 
 
-async def probe_http(host: str, port: int, path: str) -> str:
+async def probe_http(host: str, port: int, path: str, seconds: float = ANSWER_SECONDS) -> str:
     """Return "" when a GET of ``path`` answers with a status below 400, else what happened."""
     try:
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(seconds):
             reader, writer = await asyncio.open_connection(host, port)
             try:
                 request = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n"
@@ -32,7 +32,7 @@ async def probe_http(host: str, port: int, path: str) -> str:
             finally:
                 await _close(writer)
     except TimeoutError:
-        return f"port {port} did not answer within {ANSWER_SECONDS:g} s"
+        return f"port {port} did not answer within {seconds:.1f} s"
     except (OSError, ValueError) as error:
         return f"port {port}: {_words(error)}"
     words = line.decode("latin-1").split()

@@ -9,6 +9,7 @@ left, and reports it as lost: only a parent learns how its child ended.
 
 import asyncio
 import os
+import re
 import signal
 import time
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ PENDING_MAX_BYTES = 16 * 1024 * 1024
 """A watcher that does not read is cut off; it comes back and asks."""
 ORPHANS_SECONDS = 10.0
 """How long it may take to end what a killed agent left."""
+_ID = re.compile(r"\d+/[a-z0-9-]+\.[a-z0-9-]+/\d+")
 
 
 class Rejected(Exception):
@@ -174,6 +176,10 @@ class Agent:
         """Start an attempt, unless it is known."""
         record = Record(**call["record"])
         record.limits = Limits(*record.limits)
+        if not _ID.fullmatch(record.instance_id) or not record.command:
+            raise Rejected(
+                "an instance has an id like 17/spark.worker/3 and a command", retryable=False
+            )
         if record.key in self._known:
             return
         for other in self._attempts_of(record.instance_id):
@@ -200,6 +206,8 @@ class Agent:
     def call_stop(self, call: Message) -> None:
         """Begin to stop an attempt; one that was not started yet never will be."""
         key = (call["instance_id"], call["attempt"])
+        if not _ID.fullmatch(key[0]):
+            raise Rejected("an instance has an id like 17/spark.worker/3", retryable=False)
         if (instance := self._live.get(key)) is not None:
             instance.stop(call["grace_seconds"], call["shrink"])
         elif key not in self._known:

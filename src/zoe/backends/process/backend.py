@@ -9,7 +9,7 @@ from pathlib import Path
 from zoe.backends.base import Refused
 from zoe.backends.peers import counts_by_service
 from zoe.backends.process.capacity import detect_capacity
-from zoe.backends.process.connection import CALL_SECONDS, Connection
+from zoe.backends.process.connection import Connection
 from zoe.backends.process.frames import Message
 from zoe.model.cluster import Node, Observation, ObservedInstance
 from zoe.model.execution import Execution, Exit, ExitReason, InstanceStatus, ServiceInstance
@@ -82,9 +82,7 @@ class ProcessBackend:
 
     async def shutdown(self, *, grace_seconds: float) -> None:
         """Stop every instance, then the agent; what ended is reported by the next one."""
-        await self._agent.call(
-            "shutdown", seconds=grace_seconds + CALL_SECONDS, grace_seconds=grace_seconds
-        )
+        await self._agent.shutdown(grace_seconds)
 
     async def start(self, execution: Execution, instance: ServiceInstance) -> None:
         """Start this attempt; Refused when this machine cannot run it, in words."""

@@ -14,6 +14,67 @@ from zoe.backends.process.frames import PROTOCOL, Message, frame, read_frame, sh
 START_SECONDS = 20.0
 """How long an agent may take to come up; it may have to end what another one left."""
 CALL_SECONDS = 30.0
+_PAUSE_SECONDS = 1.0
+_TRIES = 3
+
+
+class Line:
+    """One connection: asks and hears, until it breaks."""
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        on_event: Callable[[Message], None],
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._on_event = on_event
+        self._answers: dict[int, asyncio.Future[Message]] = {}
+        self._last_id = 0
+        self.broken = asyncio.create_task(self._read())
+        """Done when it is of no use any more."""
+
+    async def ask(self, call: Message) -> Message:
+        """Return the answer; raises ConnectionError when the line breaks before it comes."""
+        if self.broken.done():
+            raise ConnectionResetError("the agent closed the connection")
+        self._last_id += 1
+        number = self._last_id
+        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._answers[number] = answer
+        try:
+            self._writer.write(frame({"id": number, **call}))
+            await self._writer.drain()
+            return await answer
+        except OSError:
+            await self.close()
+            raise
+        finally:
+            del self._answers[number]
+
+    async def close(self) -> None:
+        """Let go."""
+        self.broken.cancel()
+        await asyncio.wait([self.broken])
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                message = await read_frame(self._reader)
+                if "event" in message:
+                    self._on_event(message["event"])
+                    continue
+                answer = self._answers.get(message["id"])
+                if answer is not None and not answer.done():
+                    answer.set_result(message)
+        except OSError:
+            pass
+        finally:
+            self._writer.close()
+            for answer in self._answers.values():
+                if not answer.done():
+                    answer.set_exception(ConnectionResetError("the agent closed the connection"))
 
 
 class Connection:
@@ -37,103 +98,97 @@ class Connection:
         ]
         self._on_event = on_event
         self._lock = asyncio.Lock()
-        self._writer: asyncio.StreamWriter | None = None
-        self._reader: asyncio.Task[None] | None = None
-        self._answers: dict[int, asyncio.Future[Message]] = {}
-        self._last_id = 0
-        self._closed = False
+        self._line: Line | None = None
+        self._coming_back: asyncio.Task[None] | None = None
+        self._is_wanted = True
 
     async def call(self, name: str, *, seconds: float = CALL_SECONDS, **fields: Any) -> Any:
         """Return the result of a call; raises Refused or Retryable. It may be sent twice."""
         for last in (False, True):
             try:
                 async with asyncio.timeout(seconds):
-                    await self.connect()
-                    answer = await self._ask({"call": name, **fields})
+                    line = await self.connect()
+                    answer = await line.ask({"call": name, **fields})
                 break
             except TimeoutError as error:
                 raise Retryable("the agent does not answer") from error
             except OSError as error:
-                if last or self._closed:
+                if last:
                     raise Retryable(f"the agent cannot be reached: {error}") from error
         if "error" in answer:
             raise (Retryable if answer["retryable"] else Refused)(answer["error"])
         return answer["result"]
 
-    async def connect(self) -> None:
+    async def connect(self) -> Line:
         """Be connected to an agent of this version, started if need be; raises as ``call``."""
         async with self._lock:
-            if self._writer is not None:
-                return
-            for _ in range(3):
-                reader, writer = await self._dial()
-                self._writer = writer
-                self._reader = asyncio.create_task(self._read(reader, writer))
+            if self._line is not None and not self._line.broken.done():
+                return self._line
+            self._is_wanted = True
+            why = "an agent of another version does not give way"
+            for _ in range(_TRIES):
                 try:
-                    hello = (await self._ask({"call": "hello"}))["result"]
+                    line = await self._dial()
+                except OSError as error:
+                    why = f"the agent cannot be reached: {error}"
+                    continue
+                try:
+                    hello = (await line.ask({"call": "hello"}))["result"]
                     if (hello["protocol"], hello["version"]) == (PROTOCOL, __version__):
-                        await self._ask({"call": "watch"})
-                        return
-                    await self._ask({"call": "replace", "command": self._command})
-                    await self._reader
+                        await line.ask({"call": "watch"})
+                        line.broken.add_done_callback(self._come_back)
+                        self._line = line
+                        return line
+                    await line.ask({"call": "replace", "command": self._command})
+                    await asyncio.wait([line.broken])
                 except OSError:
                     continue  # it ended just now, or has been replaced
                 finally:
-                    if self._writer is writer and writer.is_closing():
-                        self._writer = None
-            raise Retryable("an agent of another version does not give way")
+                    if self._line is not line:
+                        await line.close()
+            raise Retryable(why)
+
+    async def shutdown(self, grace_seconds: float) -> None:
+        """Let the agent stop everything and end."""
+        self._is_wanted = False
+        await self.call(
+            "shutdown", seconds=grace_seconds + CALL_SECONDS, grace_seconds=grace_seconds
+        )
+        self._is_wanted = False
 
     async def close(self) -> None:
         """Let go of the agent, which goes on."""
-        self._closed = True
-        if self._reader is not None:
-            self._reader.cancel()
-            await asyncio.wait([self._reader])
+        self._is_wanted = False
+        if self._coming_back is not None:
+            self._coming_back.cancel()
+            await asyncio.wait([self._coming_back])
+        if self._line is not None:
+            await self._line.close()
 
-    async def _ask(self, call: Message) -> Message:
-        writer = self._writer
-        if writer is None:
-            raise ConnectionResetError("the agent closed the connection")
-        self._last_id += 1
-        number = self._last_id
-        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        self._answers[number] = answer
-        try:
-            writer.write(frame({"id": number, **call}))
-            await writer.drain()
-            return await answer
-        finally:
-            self._answers.pop(number, None)
+    def _come_back(self, _: object) -> None:
+        """Connect again at once: what happened to the instances must not wait for a call."""
+        if self._is_wanted:
+            self._coming_back = asyncio.create_task(self._connect_until_it_works())
 
-    async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                message = await read_frame(reader)
-                if "event" in message:
-                    self._on_event(message["event"])
-                    continue
-                answer = self._answers.get(message["id"])
-                if answer is not None and not answer.done():
-                    answer.set_result(message)
-        except OSError:
-            pass
-        finally:
-            writer.close()
-            self._writer = None
-            for answer in self._answers.values():
-                if not answer.done():
-                    answer.set_exception(ConnectionResetError("the agent closed the connection"))
+    async def _connect_until_it_works(self) -> None:
+        while self._is_wanted:
+            try:
+                await self.connect()
+            except Retryable:
+                await asyncio.sleep(_PAUSE_SECONDS)
+            else:
+                return
 
-    async def _dial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _dial(self) -> Line:
         try:
             return await self._open()
         except OSError:
             await self._start_agent()
             return await self._open()
 
-    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _open(self) -> Line:
         with short_path(self._run_dir / "agent.sock") as name:
-            return await asyncio.open_unix_connection(name)
+            return Line(*await asyncio.open_unix_connection(name), self._on_event)
 
     async def _start_agent(self) -> None:
         """Start an agent; its first process returns when it listens, and needs no reaping later."""

@@ -11,7 +11,7 @@ from zoe.backends.process import tree
 from zoe.backends.process.cgroups import Group
 from zoe.backends.process.records import Record
 from zoe.backends.process.spawn import CannotStart, Confinement, Program, spawn
-from zoe.backends.ready import probe_http, probe_tcp
+from zoe.backends.ready import ANSWER_SECONDS, probe_http, probe_tcp
 
 NOT_READY_GRACE_SECONDS = 5.0
 """Between SIGTERM and SIGKILL for an instance that did not get ready."""
@@ -163,32 +163,31 @@ class Instance:
         check = self.record.check
         assert check is not None
         deadline = time.monotonic() + check["timeout_seconds"]
-        why = "it was not asked yet"
+        why = ""
         while (left := deadline - time.monotonic()) > 0:
-            try:
-                async with asyncio.timeout(left):
-                    why = await self._probe(check, deadline)
-                    if not why:
-                        break
-                    await asyncio.sleep(check["interval_seconds"])
-            except TimeoutError:
+            answer = await self._probe(check, deadline)
+            if not answer:
                 break
+            if not why or time.monotonic() < deadline:
+                why = answer  # what was cut short says less than the answer before
+            await asyncio.sleep(min(left, check["interval_seconds"]))
         if self._main.done() or self._deadline is not None:
             return
-        if not why:
+        if left > 0:
             self.record.ready = True
             self._around.save(self.record)
         else:
-            seconds = check["timeout_seconds"]
-            self._not_ready = f"it was not ready within {seconds:g} s: {why}"
+            self._not_ready = f"it was not ready within {check['timeout_seconds']:g} s: {why}"
             self.stop(NOT_READY_GRACE_SECONDS, shrink=False)
 
     async def _probe(self, check: dict[str, Any], deadline: float) -> str:
+        seconds = min(ANSWER_SECONDS, deadline - time.monotonic())
         match check["kind"]:
             case "http":
-                return await probe_http(self.record.address, check["port"], check["path"])
+                address, path = self.record.address, check["path"]
+                return await probe_http(address, check["port"], path, seconds)
             case "tcp":
-                return await probe_tcp(self.record.address, check["port"])
+                return await probe_tcp(self.record.address, check["port"], seconds)
             case _:
                 return await self._run_inside(check["command"], lambda: deadline)
 

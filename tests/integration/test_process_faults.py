@@ -1,0 +1,406 @@
+"""The process back-end under kills: of the agent, of the master, of the database of names."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from backend_worlds import (
+    SLEEPS,
+    ProcessWorld,
+    Program,
+    eventually,
+    groups_of,
+    make_execution,
+    make_instance,
+    make_world,
+    output,
+    processes_of,
+    running,
+    seen,
+    stopped,
+)
+from zoe.backends.base import Refused, Retryable
+from zoe.backends.process import connection
+from zoe.backends.process.backend import ProcessBackend
+from zoe.backends.process.frames import frame, short_path
+from zoe.model.execution import Execution, Exit, ExitReason, InstanceStatus, ServiceInstance
+from zoe.model.resources import Resources
+from zoe.model.zapp import Service
+
+MASTER = """
+import asyncio, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from backend_worlds import *
+async def main():
+    world = ProcessWorld(Path(sys.argv[2]))
+    world.deployment = sys.argv[3]
+    backend = world.backend()
+    await backend.open()
+    execution = make_execution(Service("s", command=("sh", "-c", "echo up; read x < fifo; exit 6")))
+    await backend.start(execution, make_instance(execution))
+    print("started", flush=True)
+    await asyncio.sleep(1000)
+asyncio.run(main())
+"""
+
+
+@pytest.fixture(params=["process", "process-rlimits"])
+async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ProcessWorld]:
+    made = make_world(request.param, tmp_path)
+    assert isinstance(made, ProcessWorld)
+    yield made
+    await made.end()
+
+
+@pytest.fixture
+async def backend(world: ProcessWorld) -> ProcessBackend:
+    opened = world.backend()
+    await opened.open()
+    return opened
+
+
+def agent_of(world: ProcessWorld) -> int:
+    (pid,) = [pid for pid, line in processes_of(world.data_dir).items() if "daemon" in line]
+    return pid
+
+
+async def end_of(backend: ProcessBackend, instance: ServiceInstance) -> Exit:
+    exit = (await seen(backend, instance, stopped)).exit
+    assert exit is not None
+    return exit
+
+
+async def run(
+    world: ProcessWorld, backend: ProcessBackend, program: Program = SLEEPS, **fields: int
+) -> tuple[Execution, ServiceInstance]:
+    execution = make_execution(world.service(program), **fields)
+    instance = make_instance(execution)
+    await backend.start(execution, instance)
+    await seen(backend, instance, running)
+    return execution, instance
+
+
+async def test_what_a_killed_agent_watched_is_ended_and_lost(
+    world: ProcessWorld, backend: ProcessBackend
+) -> None:
+    tree = Program(prints="up", ignores_term=True)
+    execution, lives = await run(world, backend, tree)
+    _, ended = await run(world, backend, Program(prints="x"), id=2)
+    await backend.stop(ended.id, 1, grace_seconds=1, shrink=False)
+    before = await end_of(backend, ended)
+    await eventually(lambda: output(world, lives) == "up\n")
+    heard: list[tuple[str, InstanceStatus]] = []
+
+    async def listen() -> None:
+        async for change in backend.watch():
+            heard.append((change.instance_id, change.status))
+
+    listening = asyncio.create_task(listen())
+    await asyncio.sleep(0)
+    killed = agent_of(world)
+    os.kill(killed, signal.SIGKILL)
+    exit = await end_of(backend, lives)
+    assert exit.reason is ExitReason.LOST
+    assert "killed" in exit.message
+    assert await end_of(backend, ended) == before, "ends that were recorded stay"
+    assert agent_of(world) != killed
+    left = [line for line in processes_of(world.data_dir).values() if "daemon" not in line]
+    assert not left
+    await eventually(lambda: (lives.id, InstanceStatus.STOPPED) in heard)
+    again = make_instance(execution, attempt=2)
+    await backend.start(execution, again)
+    await seen(backend, again, running)
+    listening.cancel()
+
+
+async def test_the_end_of_the_agent_is_noticed_without_a_call(
+    world: ProcessWorld, backend: ProcessBackend
+) -> None:
+    await run(world, backend)
+    heard: list[InstanceStatus] = []
+
+    async def listen() -> None:
+        async for change in backend.watch():
+            heard.append(change.status)
+
+    listening = asyncio.create_task(listen())
+    await asyncio.sleep(0)
+    os.kill(agent_of(world), signal.SIGKILL)
+    await eventually(lambda: InstanceStatus.STOPPED in heard)
+    listening.cancel()
+
+
+async def test_an_agent_killed_again_and_again_leaves_nothing(
+    world: ProcessWorld, backend: ProcessBackend
+) -> None:
+    for id in range(1, 6):
+        execution = make_execution(world.service(SLEEPS, essential=5), id=id)
+        starts = [
+            asyncio.ensure_future(backend.start(execution, make_instance(execution, ordinal=n)))
+            for n in range(5)
+        ]
+        await asyncio.wait(starts, return_when=asyncio.FIRST_COMPLETED)
+        os.kill(agent_of(world), signal.SIGKILL)
+        await asyncio.gather(*starts)  # repeated on the next agent, by id and attempt
+    alive = [one for one in (await backend.observe()).instances if not stopped(one)]
+    sleeping = [line for line in processes_of(world.data_dir).values() if "daemon" not in line]
+    assert len(sleeping) == len(alive)
+
+
+async def test_instances_outlive_a_killed_master(world: ProcessWorld) -> None:
+    tests = str(Path(__file__).parents[1])
+    master = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", MASTER, tests, str(world.folder), world.deployment),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert master.stdout is not None
+    assert await master.stdout.readline() == b"started\n"
+    master.kill()
+    await master.communicate()
+    heir = world.backend()
+    await heir.open()
+    instance = make_instance(make_execution(world.service(SLEEPS)))
+    exit = await end_of(heir, instance)  # `read` finds no such file, so it goes on to its exit
+    assert (exit.reason, exit.code) == (ExitReason.FAILED, 6)
+    assert output(world, instance) == "up\n"
+
+
+async def test_another_version_takes_over_as_the_parent(
+    world: ProcessWorld, backend: ProcessBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execution = make_execution(
+        Service(
+            "s", command=("sh", "-c", "trap 'exit 9' TERM; echo up; while :; do sleep 0.01; done")
+        )
+    )
+    instance = make_instance(execution)
+    await backend.start(execution, instance)
+    await eventually(lambda: output(world, instance) == "up\n")
+    await backend.close()
+    before = agent_of(world)
+    wanted = connection.__version__
+    monkeypatch.setattr(connection, "__version__", "0.0.0")
+    older = world.backend()
+    with pytest.raises(Retryable, match="another version"):
+        await older.open()  # it tried to replace the agent, which is still ours
+    monkeypatch.setattr(connection, "__version__", wanted)
+    heir = world.backend()
+    await heir.open()
+    assert agent_of(world) == before, "the process stays, only its program is replaced"
+    assert "is replaced" in (world.logs_dir / "agent.log").read_text()
+    assert running(await seen(heir, instance, running))
+    await heir.stop(instance.id, 1, grace_seconds=5, shrink=False)
+    assert (await end_of(heir, instance)).code == 9, "it is still our child"
+
+
+async def test_an_idle_agent_ends(world: ProcessWorld) -> None:
+    first = world.backend(idle_seconds=0.2)
+    await first.open()
+    _, instance = await run(world, first)
+    await first.close()
+    second = world.backend()
+    await second.open()
+    await second.stop(instance.id, 1, grace_seconds=1, shrink=False)
+    await end_of(second, instance)
+    await second.close()
+    await eventually(lambda: processes_of(world.data_dir) == {})
+    third = world.backend()
+    await third.open()
+    assert (await end_of(third, instance)).reason is ExitReason.STOPPED
+
+
+async def test_two_that_start_an_agent_get_one(world: ProcessWorld) -> None:
+    backends = [world.backend() for _ in range(4)]
+    await asyncio.gather(*(backend.open() for backend in backends))
+    assert agent_of(world)
+
+
+async def test_the_agent_ends_everything_on_sigterm(
+    world: ProcessWorld, backend: ProcessBackend
+) -> None:
+    _, instance = await run(world, backend)
+    agent = agent_of(world)
+    await backend.close()
+    os.kill(agent, signal.SIGTERM)
+    await eventually(lambda: processes_of(world.data_dir) == {})
+    heir = world.backend()
+    await heir.open()
+    assert (await end_of(heir, instance)).reason is ExitReason.STOPPED
+
+
+async def test_a_deep_folder_is_no_problem(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 100)
+    world = make_world("process", deep)
+    assert isinstance(world, ProcessWorld)
+    backend = world.backend()
+    await backend.open()
+    await run(world, backend)
+    await world.end()
+
+
+async def test_the_socket_is_for_its_user_only(
+    world: ProcessWorld, backend: ProcessBackend
+) -> None:
+    assert (world.data_dir / "run/agent.sock").stat().st_mode & 0o777 == 0o600
+    record = world.data_dir / "instances"
+    await run(world, backend)
+    assert record.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"GET / HTTP/1.0\r\n\r\n",
+        b"\xff\xff\xff\xff",
+        b"\0\0\0\2[]",
+        b"\0\0\0\3abc",
+        frame({"id": 1, "call": "start"}),
+        frame({"id": 1, "call": "start", "record": {"instance_id": "../x", "attempt": 1}}),
+        frame({"id": 1, "call": "no_such"}),
+        frame({"id": 1}),
+    ],
+)
+async def test_garbage_does_not_harm_the_agent(
+    world: ProcessWorld, backend: ProcessBackend, garbage: bytes
+) -> None:
+    _, instance = await run(world, backend)
+    agent = agent_of(world)
+    with socket.socket(socket.AF_UNIX) as stranger:
+        with short_path(world.data_dir / "run/agent.sock") as name:
+            stranger.connect(name)
+        stranger.sendall(garbage)
+        stranger.shutdown(socket.SHUT_WR)
+        await asyncio.to_thread(stranger.recv, 1000)
+    assert (await seen(backend, instance, running)).ready
+    assert agent_of(world) == agent
+
+
+async def test_a_torn_record_is_not_believed(world: ProcessWorld, backend: ProcessBackend) -> None:
+    _, instance = await run(world, backend)
+    torn = world.data_dir / "instances/9.f.s.0.1"
+    torn.mkdir()
+    (torn / "record.json").write_text('{"instance_id": "9/f.s/0", "att')
+    os.kill(agent_of(world), signal.SIGKILL)
+    assert (await end_of(backend, instance)).reason is ExitReason.LOST
+    assert not torn.exists()
+
+
+async def test_records_of_another_boot_are_lost(
+    world: ProcessWorld, backend: ProcessBackend
+) -> None:
+    _, instance = await run(world, backend)
+    await backend.stop(instance.id, 1, grace_seconds=0, shrink=False)
+    await end_of(backend, instance)
+    await backend.shutdown(grace_seconds=0)
+    path = world.data_dir / "instances/1.f.s.0.1/record.json"
+    record = json.loads(path.read_text())
+    record |= {"status": "running", "exit": None, "boot": "earlier", "pid": os.getpid()}
+    path.write_text(json.dumps(record))
+    exit = await end_of(backend, instance)
+    assert exit.reason is ExitReason.LOST
+    assert "restarted" in exit.message
+
+
+async def test_what_cannot_start_is_said(world: ProcessWorld) -> None:
+    world.data_dir.mkdir()
+    (world.data_dir / "logs").write_text("a file where a folder has to be")
+    backend = world.backend()
+    with pytest.raises(Retryable, match=r"agent could not be started: .*File exists"):
+        await backend.open()
+    (world.data_dir / "logs").unlink()
+
+
+@pytest.mark.component("cgroups")
+async def test_memory_above_the_limit_is_recognised(tmp_path: Path) -> None:
+    world = make_world("process", tmp_path)
+    assert isinstance(world, ProcessWorld)
+    backend = world.backend()
+    await backend.open()
+    greedy = (sys.executable, "-c", "x = bytearray(200_000_000)\nprint(len(x))")
+    service = Service("s", command=greedy, resources=Resources(100, 50 * 2**20))
+    roomy = Service(
+        "t", command=greedy, resources=Resources(100, 50 * 2**20), limits=Resources(0, 2**30)
+    )
+    execution = make_execution(service, roomy)
+    small, large = make_instance(execution), make_instance(execution, "f.t")
+    await backend.start(execution, small)
+    await backend.start(execution, large)
+    exit = await end_of(backend, small)
+    assert exit.reason is ExitReason.OUT_OF_MEMORY
+    assert "50 MiB" in exit.message
+    assert (await end_of(backend, large)).reason is ExitReason.COMPLETED
+    await world.end()
+    assert not groups_of(world.deployment)
+
+
+@pytest.mark.component("cgroups")
+async def test_a_fork_bomb_is_bounded(tmp_path: Path) -> None:
+    world = make_world("process", tmp_path)
+    assert isinstance(world, ProcessWorld)
+    backend = world.backend()
+    await backend.open()
+    bomb = "import os\nfor n in range(20):\n  try: os.fork()\n  except OSError: pass\nos.abort()"
+    service = Service("s", command=("sh", "-c", f"{sys.executable} -c '{bomb}'; exec sleep 1000"))
+    execution = make_execution(service)
+    instance = make_instance(execution)
+    await backend.start(execution, instance)
+    limits = [group / "1.f.s.0.1/pids.max" for group in groups_of(world.deployment)]
+    assert [int(path.read_text()) for path in limits if path.exists()] == [4096]
+    await backend.stop(instance.id, 1, grace_seconds=0, shrink=False)
+    await end_of(backend, instance)
+    await world.end()
+
+
+@pytest.mark.component("cgroups")
+async def test_limits_can_be_changed_while_it_runs(tmp_path: Path) -> None:
+    world = make_world("process", tmp_path)
+    assert isinstance(world, ProcessWorld)
+    backend = world.backend()
+    await backend.open()
+    _, instance = await run(world, backend)
+    for amount in (2**28, 2**27, 2**29):
+        await backend.resize(instance.id, 1, Resources(500, amount))
+        files = [
+            path
+            for group in groups_of(world.deployment)
+            for name in ("memory.limit_in_bytes", "memory.max")
+            if (path := group / "1.f.s.0.1" / name).exists()
+        ]
+        assert [int(path.read_text()) for path in files] == [amount]
+    await world.end()
+
+
+async def test_limits_stay_without_control_groups(tmp_path: Path) -> None:
+    world = make_world("process-rlimits", tmp_path)
+    assert isinstance(world, ProcessWorld)
+    backend = world.backend()
+    await backend.open()
+    _, instance = await run(world, backend)
+    with pytest.raises(Refused, match="control groups"):
+        await backend.resize(instance.id, 1, Resources(500, 2**28))
+    await world.end()
+
+
+async def test_one_process_without_control_groups_is_limited_too(tmp_path: Path) -> None:
+    world = make_world("process-rlimits", tmp_path)
+    assert isinstance(world, ProcessWorld)
+    backend = world.backend()
+    await backend.open()
+    greedy = (sys.executable, "-c", "bytearray(900_000_000)")
+    service = Service("s", command=greedy, resources=Resources(100, 50 * 2**20))
+    execution = make_execution(service)
+    instance = make_instance(execution)
+    await backend.start(execution, instance)
+    assert (await end_of(backend, instance)).code == 1
+    assert "MemoryError" in output(world, instance, "stderr")
+    (node,) = (await backend.observe()).nodes
+    assert "each process" in node.message
+    await world.end()
