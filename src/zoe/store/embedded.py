@@ -85,18 +85,17 @@ class EmbeddedPostgres:
         Call it from a thread that lasts: PostgreSQL stops when the thread that started it ends.
         Raises EmbeddedFailed.
         """
-        deadline = time.monotonic() + START_SECONDS
+        try:
+            return await self._start(time.monotonic() + START_SECONDS)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self, deadline: float) -> str:
         make_folder(self._folder, 0o711)
         with _open_lock(self._folder / "start.lock") as lock:
             await _until(lambda: _take(lock), deadline, "another process keeps starting it")
-            with _open_lock(self._folder / "alive.lock") as alive:
-                while not (url := await asyncio.to_thread(self._running_url)):
-                    if _take(alive):
-                        await asyncio.to_thread(self._make)
-                        self._spawn(alive)
-                        break
-                    _check_time(deadline, f"it is alive but does not answer; see {self._log}")
-                    await asyncio.sleep(0.02)
+            url = await self._adopt_or_spawn(deadline)
             while not url:
                 if self._process and self._process.poll() is not None:
                     self._process = None
@@ -104,8 +103,23 @@ class EmbeddedPostgres:
                 _check_time(deadline, f"it does not take connections; see {self._log}")
                 await asyncio.sleep(0.01)
                 url = await asyncio.to_thread(self._running_url)
-        await asyncio.to_thread(self._make_database, url)
+            await asyncio.to_thread(self._make_database, url)
         return url
+
+    async def _adopt_or_spawn(self, deadline: float) -> str:
+        """Return the URL of what runs; or start it and return nothing yet."""
+        with _open_lock(self._folder / "alive.lock") as alive:
+            while True:
+                # Asked first: somebody may have started it by hand, without the lock.
+                if url := await asyncio.to_thread(self._running_url):
+                    return url
+                if _take(alive):
+                    break
+                _check_time(deadline, f"it is alive but does not answer; see {self._log}")
+                await asyncio.sleep(0.02)
+            await asyncio.to_thread(self._make)
+            self._spawn(alive)
+            return ""
 
     async def stop(self) -> None:
         """Stop it if this object started it: fast, then at once. Adopted ones are left alone."""
@@ -142,9 +156,11 @@ class EmbeddedPostgres:
         self._run_as = run_as(owner, self._programs, self._folder)
         self._prepare_socket_folder()
         if exists:
-            # Nobody of this cluster lives (we hold alive.lock). The file would stop PostgreSQL if
-            # its process id belonged to a zombie or to somebody else by now.
+            # Nobody of this cluster lives (we hold alive.lock). These files would stop PostgreSQL
+            # if the process id in them belonged to a zombie or to somebody else by now.
             (self.cluster / "postmaster.pid").unlink(missing_ok=True)
+            for left in self._socket_folder().glob(".s.PGSQL.*"):
+                left.unlink()
         else:
             self._initialise(self._programs, self._run_as)
 
@@ -227,8 +243,7 @@ class EmbeddedPostgres:
         with psycopg.connect(url, dbname="postgres", autocommit=True) as connection:
             exists = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [USER])
             if not exists.fetchone():
-                with contextlib.suppress(psycopg.errors.DuplicateDatabase):
-                    connection.execute(f"CREATE DATABASE {USER}")
+                connection.execute(f"CREATE DATABASE {USER}")
 
     # Files.
 
