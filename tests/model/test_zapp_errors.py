@@ -181,4 +181,248 @@ def test_a_document_that_cannot_be_read(text: str, expected: str) -> None:
 def test_a_key_of_a_service(line: str, expected: str) -> None:
     # An image makes it complete; a second one would be another problem.
     complete = "" if line.startswith("image") else "        image: x\n"
-    assert problems(f"{SERVICE}        {line}\n{complete}") == ["a.yaml:" + expected.replace("S.", "frameworks.f.services.s.", 1)]
+    assert problems(f"{SERVICE}        {line}\n{complete}") == [
+        "a.yaml:" + expected.replace("S.", "frameworks.f.services.s.", 1)
+    ]
+
+
+def test_all_problems_are_told_at_once_in_the_order_of_the_document() -> None:
+    text = """\
+zoe: 4
+name: A
+kind: batsh
+tile: x
+time_limit: forever
+parameters:
+  n: {type: integer, default: 9, max: 5}
+  m: {type: choice}
+  o: {type: string, min: 3}
+  p: {type: integer, min: 3, max: 2}
+  Q: {type: integer}
+  r: 3
+frameworks:
+  one:
+    depends_on: {two: ready, tow: ready}
+    services:
+      a: {command: [x], depends_on: {b: ready}}
+      b: {command: [x], depends_on: {a: started, c: completed}}
+  two:
+    depends_on: {one: completed}
+    services: {m: {command: [x], monitor: true}, n: {command: [x], monitor: true}}
+  three: {}
+  four: {services: {x: {command: [x]}}, with: {a: 1}, use: dask}
+"""
+    assert problems(text, parameters={"nn": 1}) == [
+        "a.yaml:2:7: name: 'A' is not a name: 1 to 63 of a-z, 0-9 and -, with no - at either end",
+        "a.yaml:3:7: kind: must be 'batch', 'interactive' or 'service' (did you mean batch?)",
+        "a.yaml:4:1: tile: unknown key (did you mean title?)",
+        "a.yaml:5:13: time_limit: 'forever' is not a length of time, such as 90s, 2h30m or 1d",
+        "a.yaml:6:1: parameters.nn: there is no such parameter (did you mean n?)",
+        "a.yaml:7:3: parameters.n: default: 9 is more than the maximum, 5",
+        "a.yaml:8:3: parameters.m: choices are for a choice, and a choice has them",
+        "a.yaml:9:3: parameters.o: a string has no min and max",
+        "a.yaml:10:3: parameters.p: min, 3, is more than max, 2",
+        "a.yaml:11:3: parameters.Q: 'Q' is not a parameter's name: 1 to 63 of a-z, 0-9, _ and -,"
+        " a letter first",
+        "a.yaml:11:3: parameters.Q: needs a value: it has no default",
+        "a.yaml:12:6: parameters.r: must be a mapping",
+        "a.yaml:15:23: frameworks.one.depends_on.two: these frameworks wait for each other:"
+        " one > two > one",
+        "a.yaml:15:35: frameworks.one.depends_on.tow: there is no framework 'tow' here"
+        " (did you mean two?)",
+        "a.yaml:17:41: frameworks.one.services.a.depends_on.b: these services wait for each other:"
+        " a > b > a",
+        "a.yaml:18:53: frameworks.one.services.b.depends_on.c: there is no service 'c' here"
+        " (the services are a)",
+        "a.yaml:21:77: frameworks.two.services.n.monitor: an application has only one monitor",
+        "a.yaml:22:3: frameworks.three: needs services, or use: with the name of a catalogue"
+        " framework",
+        "a.yaml:23:10: frameworks.four.services: a framework has services or uses one of the"
+        " catalogue, not both",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "zoe: 4\nname: a\nframeworks: {f: {services: {s: {command: [x]}}}}",
+            "a.yaml:3:1: frameworks: a batch application needs a monitor: the service whose end"
+            " ends the execution (set monitor: true on it, or choose kind: interactive or service)",
+        ),
+        (
+            "zoe: 4\nname: a\nkind: service\n"
+            "frameworks: {f: {services: {s: {command: [x], count: 0}}}}",
+            "a.yaml:4:1: frameworks: at least one essential instance is needed",
+        ),
+        (
+            "zoe: 4\nname: a\nframeworks: {f: {services: {s: {command: [x], monitor: true},"
+            " t: {command: [x], depends_on: {s: completed}}}}}",
+            "a.yaml:3:97: frameworks.f.services.t.depends_on.s: would never start: the end of the"
+            " monitor ends the execution",
+        ),
+        (
+            "zoe: 4\nname: a\nframeworks: {f: {services: {s: {command: [x], monitor: true}}},"
+            " g: {depends_on: {f: completed}, services: {t: {command: [x]}}}}",
+            "a.yaml:3:85: frameworks.g.depends_on.f: would never start: the end of the"
+            " monitor ends the execution",
+        ),
+        (
+            "zoe: 4\nname: a\nframeworks: {f: {services: {s: {command: [x], monitor: true}},"
+            " with: {a: 1}}}",
+            "a.yaml:3:64: frameworks.f.with: is only for use:",
+        ),
+        (
+            "zoe: 4\nname: a\nkind: service\nframeworks:\n  a-b: {services: {c: {command: [x]}}}\n"
+            "  a: {services: {b-c: {command: [x]}}}",
+            "a.yaml:6:18: frameworks.a.services.b-c: another service has the same variable"
+            " ZOE_HOSTS_A_B_C (give one of them another name)",
+        ),
+        (
+            "zoe: 4\nname: a\nkind: service\nframeworks:\n"
+            + "".join(
+                f"  f{i}: {{services: {{s: {{command: [x], count: 1000}}}}}}\n" for i in range(11)
+            ),
+            "a.yaml:4:1: frameworks: 11000 instances are more than 10000",
+        ),
+        (
+            "zoe: 4\nname: a\nkind: service\nframeworks:\n"
+            + "".join(
+                f"  f{i}: {{services: {{s: &s {{command: [x]}}, t: *s, u: *s}}}}\n"
+                for i in range(22)
+            ),
+            "a.yaml:4:1: frameworks: the frameworks have 66 services; at most 64 are read",
+        ),
+        (
+            "zoe: 4\nname: a\nframeworks:\n"
+            + "".join(f"  f{i}: {{services: {{s: {{command: [x]}}}}}}\n" for i in range(33)),
+            "a.yaml:3:1: frameworks: has 33 entries; at most 32 are read",
+        ),
+    ],
+)
+def test_what_must_hold_between_the_parts(text: str, expected: str) -> None:
+    assert problems(text) == [expected]
+
+
+DASK = """\
+zoe: 4
+framework: dask
+parameters:
+  size: {type: integer, max: 5}
+services:
+  a:
+    comand: [x]
+    command: ["${dns.dask.a.1}", "${dns.x.a.0}"]
+    environment: {SIZE: "${parameters.size}"}
+"""
+
+
+def test_problems_of_a_catalogue_framework_say_where_it_is_used() -> None:
+    text = """\
+zoe: 4
+name: a
+kind: service
+frameworks:
+  d: {use: dask, with: {size: "9", siez: 3}}
+  e: {use: das}
+  f: {use: dask}
+  g: {use: old}
+  h: {use: broken}
+  i: {use: other}
+"""
+    catalogue = {
+        "dask": ("dask.yaml", DASK),
+        "old": ("old.yaml", "version: 3"),
+        "broken": ("broken.yaml", "["),
+        "other": ("other.yaml", "zoe: 4\nframework: x\nservices: {s: {command: [x]}}"),
+    }
+    assert problems(text, catalogue=catalogue) == [
+        "a.yaml:5:31: frameworks.d.with.size: 9 is more than the maximum, 5",
+        "a.yaml:5:42: frameworks.d.with.siez: there is no such parameter (did you mean size?)",
+        "a.yaml:6:12: frameworks.e.use: there is no framework 'das' in the catalogue"
+        " (did you mean dask?)",
+        "a.yaml:7:12: frameworks.f.with.size: needs a value: it has no default",
+        "old.yaml:1:1: zoe: this is format 3; this reads format 4 (zoe convert makes format 4 of"
+        " the older ones; used by a.yaml:8:12: frameworks.g)",
+        "broken.yaml:1:2: this is not valid YAML: expected the node content, but found"
+        " '<stream end>' (used by a.yaml:9:12: frameworks.h)",
+        "other.yaml:2:12: framework: the catalogue has 'x' under the name 'other'"
+        " (used by a.yaml:10:12: frameworks.i)",
+        "dask.yaml:7:5: services.a.comand: unknown key (did you mean command?; used by a.yaml:5:12:"
+        " frameworks.d)",
+        "dask.yaml:7:5: services.a.comand: unknown key (did you mean command?; used by a.yaml:7:12:"
+        " frameworks.f)",
+        "dask.yaml:8:34: services.a.command.1: ${dns.x.a.0}: a catalogue framework knows only its"
+        " own services (its name here is dask; used by a.yaml:5:12: frameworks.d)",
+        "dask.yaml:8:34: services.a.command.1: ${dns.x.a.0}: a catalogue framework knows only its"
+        " own services (its name here is dask; used by a.yaml:7:12: frameworks.f)",
+    ]
+
+
+def test_a_count_of_a_catalogue_framework_is_checked_under_the_name_it_has_here() -> None:
+    catalogue = {
+        "dask": ("dask.yaml", DASK.replace("    comand: [x]\n", "").replace("dns.x.", "user"))
+    }
+    text = "zoe: 4\nname: a\nkind: service\nframeworks: {d: {use: dask, with: {size: 1}}}"
+    catalogue["dask"] = ("dask.yaml", catalogue["dask"][1].replace("${usera.0}", "x"))
+    assert problems(text, catalogue=catalogue) == [
+        "dask.yaml:7:15: services.a.command.0: ${dns.d.a.1}: d.a has 1 instances, counted from 0"
+        " (used by a.yaml:4:23: frameworks.d)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("declared", "given", "message"),
+    [
+        ("integer, min: 2", "1", "1 is less than the minimum, 2"),
+        ("integer", "1.5", "'1.5' is not a whole number"),
+        ("integer", True, "True is not a whole number"),
+        ("integer", "1_0", "'1_0' is not a whole number"),
+        ("number", "nan", "'nan' is not a number"),
+        ("number", float("inf"), "inf is not a number"),
+        ("number", "x", "'x' is not a number"),
+        ("boolean", "yes", "'yes' is not true or false"),
+        ("choice, choices: [a, b]", "c", "'c' is not one of a, b"),
+        ("string", None, "must be a text"),
+        ("string", "x" * 1025, "is longer than 1024 characters"),
+        ("string", "a\x1b[2J", "has control characters"),
+    ],
+)
+def test_a_value_that_a_parameter_cannot_have(declared: str, given: object, message: str) -> None:
+    text = f"{SERVICE}        command: [x]\nparameters:\n  p: {{type: {declared}}}\n"
+    assert problems(text, parameters={"p": given}) == [f"a.yaml:10:3: parameters.p: {message}"]
+
+
+def test_json_in_a_json_file_only() -> None:
+    assert problems('{"zoe": 4,}', file="a.json") == [
+        "a.json:1:11: this is not valid JSON: Expecting property name enclosed in double quotes"
+    ]
+    text = '{\n\t"zoe": 4, "name": "a\\/b",\n\t"frameworks": {"f": {"use": "x"}}}'
+    assert problems(text, file="a.json") == [
+        "a.json:2:20: name: 'a/b' is not a name: 1 to 63 of a-z, 0-9 and -, with no - at either"
+        " end",
+        "a.json:3:30: frameworks.f.use: there is no framework 'x' in the catalogue"
+        " (there are no frameworks there)",
+    ]
+
+
+def test_more_problems_than_anybody_reads_are_counted() -> None:
+    keys = "".join(f"k{number}: 1\n" for number in range(150))
+    found = problems("zoe: 4\n" + keys)
+    assert len(found) == 101
+    assert found[-1] == "a.yaml: and 52 more problems"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("zoe: 4\nframeworks: {}", "a.yaml:1:1: name: is required"),
+        ("zoe: 4\nframework: X\nservices: {}", "a.yaml:2:12: framework: 'X' is not a name: 1 to 63"
+         " of a-z, 0-9 and -, with no - at either end"),
+        ("", "a.yaml:1:1: the document is empty: it begins with zoe: 4"),
+    ],
+)  # fmt: skip
+def test_an_outline_that_is_wrong(text: str, expected: str) -> None:
+    with pytest.raises(ZAppInvalid) as raised:
+        read_outline(text, file="a.yaml")
+    assert str(raised.value) == expected

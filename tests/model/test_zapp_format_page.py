@@ -28,9 +28,7 @@ from zoe.model.zapp_document import (
 from zoe.model.zapp_yaml import read_zapp
 
 PAGE = (Path(__file__).parents[2] / "docs/reference/zapp-format.md").read_text()
-EXAMPLES = [
-    match[2] for match in re.finditer(r"```(yaml|json)\n(.*?)```", PAGE, re.DOTALL)
-]
+EXAMPLES = [match[2] for match in re.finditer(r"```(yaml|json)\n(.*?)```", PAGE, re.DOTALL)]
 CATALOGUE = {"dask": ("dask", next(text for text in EXAMPLES if "framework: dask" in text))}
 
 
@@ -60,9 +58,7 @@ def test_an_example_is_an_application(text: str) -> None:
     ],
 )
 def test_every_key_is_on_the_page(shape: type[Document]) -> None:
-    missing = [
-        key for key in keys_at(shape, ()) if not re.search(rf"[`{{ ]{key}[`:]", PAGE)
-    ]
+    missing = [key for key in keys_at(shape, ()) if not re.search(rf"[`{{ ]{key}[`:]", PAGE)]
     assert not missing, f"docs/reference/zapp-format.md says nothing of {missing}"
 
 
