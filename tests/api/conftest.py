@@ -1,15 +1,12 @@
 """A running api for each test."""
 
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx2
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from serving import Api, serving
+from api_serving import Api, serving
 
 
 @pytest.fixture

@@ -1,19 +1,290 @@
-"""Submitting, listing, showing, stopping, scaling and forgetting executions."""
+"""Submitting, listing, showing, waiting for, stopping, scaling and forgetting executions."""
+
+import asyncio
+from typing import Any
 
 import httpx2
-from serving import DASK
+import pytest
+
+from api_serving import BROKEN, DASK, Api, serving, until
+from zoe.model.change import Defer
+from zoe.model.execution import ExecutionEnd, ExecutionStatus, Outcome, Reason
+from zoe.model.rest import ExecutionDetail, ExecutionPage, ValidateView, WhyView
+
+STOPPED = ExecutionEnd(Outcome.STOPPED, "admin stopped it.")
 
 
-async def submitted(admin: httpx2.AsyncClient, **more: object) -> dict:
+async def submitted(admin: httpx2.AsyncClient, **more: object) -> dict[str, Any]:
     response = await admin.post("/api/v1/executions", json={"document": DASK} | more)
     assert response.status_code == 201, response.text
-    return response.json()
+    body: dict[str, Any] = response.json()
+    return body
+
+
+def code_of(response: httpx2.Response, status: int) -> str:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["status"] == status
+    return str(response.json()["code"])
 
 
 async def test_an_application_is_submitted_and_shown(admin: httpx2.AsyncClient) -> None:
-    response = await admin.post("/api/v1/executions", json={"document": DASK, "name": "first"})
+    response = await admin.post(
+        "/api/v1/executions",
+        json={"document": DASK, "name": "first", "parameters": {"workers": 5}},
+    )
     assert response.status_code == 201, response.text
     shown = await admin.get(response.headers["location"])
-    assert shown.json()["name"] == "first"
-    assert shown.json()["status"] == "submitted"
-    assert [each["name"] for each in shown.json()["frameworks"]] == ["dask", "driver"]
+    execution = ExecutionDetail.model_validate(shown.json())
+    assert (execution.name, execution.status, execution.owner) == ("first", "submitted", "admin")
+    assert shown.json()["submitted_at"].endswith("Z")
+    assert [each.name for each in execution.frameworks] == ["dask", "driver"]
+    assert execution.frameworks[0].services[1].elastic == 5
+    by_name = await admin.get("/api/v1/executions/fir")
+    assert by_name.json() == shown.json()
+
+
+async def test_a_bare_description_is_submitted_as_yaml(admin: httpx2.AsyncClient) -> None:
+    response = await admin.post(
+        "/api/v1/executions?name=bare&set=workers=7&file=a.yaml",
+        content=DASK,
+        headers={"Content-Type": "application/yaml"},
+    )
+    assert response.status_code == 201, response.text
+    assert response.json()["name"] == "bare"
+    assert response.json()["parameters"] == {"workers": 7}
+    source = await admin.get("/api/v1/executions/bare/source")
+    assert source.text == DASK
+    assert source.headers["content-type"].startswith("text/plain")
+
+
+async def test_a_name_is_made_up_if_none_is_given(admin: httpx2.AsyncClient) -> None:
+    first, second = (await submitted(admin))["name"], (await submitted(admin))["name"]
+    assert first != second
+    assert len(first.split("-")) == 3
+
+
+async def test_the_errors_of_a_description_come_with_their_lines(
+    admin: httpx2.AsyncClient,
+) -> None:
+    response = await admin.post(
+        "/api/v1/executions", json={"document": BROKEN, "file": "broken.yaml"}
+    )
+    assert code_of(response, 422) == "zapp-invalid"
+    errors = response.json()["errors"]
+    assert [(each["file"], each["line"]) for each in errors][:2] == [
+        ("broken.yaml", 8),
+        ("broken.yaml", 9),
+    ]
+    assert "command" in errors[0]["hint"]
+    listed = await admin.get("/api/v1/executions?all=true")
+    assert listed.json()["items"] == []
+
+
+async def test_the_same_key_submits_once(admin: httpx2.AsyncClient) -> None:
+    key = {"Idempotency-Key": "7f0c"}
+    first = await admin.post("/api/v1/executions", json={"document": DASK}, headers=key)
+    again = await admin.post("/api/v1/executions", json={"document": DASK}, headers=key)
+    assert again.status_code == 201
+    assert again.json() == first.json()
+    assert again.headers["location"] == first.headers["location"]
+    other = {"document": DASK, "parameters": {"workers": 9}}
+    reused = await admin.post("/api/v1/executions", json=other, headers=key)
+    assert code_of(reused, 422) == "idempotency-key-reused"
+    long = await admin.post(
+        "/api/v1/executions", json={"document": DASK}, headers={"Idempotency-Key": "k" * 300}
+    )
+    assert code_of(long, 400) == "request-invalid"
+    assert len((await admin.get("/api/v1/executions")).json()["items"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status", "code"),
+    [
+        (b"{", "application/json", 400, "request-invalid"),
+        (b"[" * 100_000, "application/json", 400, "request-invalid"),
+        (b"[]", "application/json", 422, "request-invalid"),
+        (b"{}", "application/json", 422, "request-invalid"),
+        (b'{"document": 1}', "application/json", 422, "request-invalid"),
+        (b'{"document": "", "colour": "red"}', "application/json", 422, "request-invalid"),
+        (b'{"document": "", "name": "Not A Name"}', "application/json", 422, "request-invalid"),
+        (b'{"document": "", "name": "17"}', "application/json", 422, "request-invalid"),
+        (b"\xff\xfe", "application/yaml", 400, "request-invalid"),
+        (b"zoe: 4", "application/yaml", 422, "zapp-invalid"),
+        (b"a=b", "application/x-www-form-urlencoded", 415, "unsupported-media-type"),
+        (b"zoe: 4", "", 415, "unsupported-media-type"),
+    ],
+)
+async def test_what_cannot_be_understood_changes_nothing(
+    admin: httpx2.AsyncClient, body: bytes, kind: str, status: int, code: str
+) -> None:
+    response = await admin.post(
+        "/api/v1/executions", content=body, headers={"Content-Type": kind} if kind else {}
+    )
+    assert code_of(response, status) == code
+    assert (await admin.get("/api/v1/executions?all=true")).json()["items"] == []
+
+
+async def test_a_request_may_not_be_too_large(api: Api, admin: httpx2.AsyncClient) -> None:
+    much = b"x" * (api.settings.request_max_bytes + 1)
+    kind = {"Content-Type": "application/yaml"}
+    told = await admin.post("/api/v1/executions", content=much, headers=kind)
+    assert code_of(told, 413) == "request-too-large"
+
+    async def pieces() -> Any:
+        for begin in range(0, len(much), 65536):
+            yield much[begin : begin + 65536]
+
+    untold = await admin.post("/api/v1/executions", content=pieces(), headers=kind)
+    assert code_of(untold, 413) == "request-too-large"
+
+
+async def test_executions_are_listed_in_pages_and_filtered(
+    api: Api, admin: httpx2.AsyncClient
+) -> None:
+    ids = [(await submitted(admin, name=f"{'ab'[n % 2]}-{n}"))["id"] for n in range(5)]
+    await api.master.status(ids[0], ExecutionStatus.TERMINATED, end=STOPPED)
+    seen: list[int] = []
+    cursor = ""
+    while True:
+        response = await admin.get("/api/v1/executions", params={"limit": 2, "cursor": cursor})
+        page = ExecutionPage.model_validate(response.json())
+        seen += [each.id for each in page.items]
+        cursor = page.next_cursor
+        if not cursor:
+            break
+    assert seen == ids[:0:-1]
+
+    async def ids_of(query: str) -> list[int]:
+        response = await admin.get(f"/api/v1/executions?{query}")
+        return [each["id"] for each in response.json()["items"]]
+
+    assert await ids_of("all=true") == ids[::-1]
+    assert await ids_of("status=terminated") == ids[:1]
+    assert await ids_of("status=terminated&status=submitted&name=a") == [ids[4], ids[2], ids[0]]
+    assert await ids_of("owner=somebody") == []
+    assert code_of(await admin.get("/api/v1/executions?cursor=x"), 400) == "request-invalid"
+    assert code_of(await admin.get("/api/v1/executions?limit=0"), 422) == "request-invalid"
+    assert code_of(await admin.get("/api/v1/executions?status=x"), 422) == "request-invalid"
+
+
+async def test_a_prefix_of_several_names_is_a_conflict(admin: httpx2.AsyncClient) -> None:
+    await submitted(admin, name="night-1")
+    await submitted(admin, name="night-2")
+    response = await admin.get("/api/v1/executions/night")
+    assert code_of(response, 409) == "conflict"
+    assert "night-1" in response.text
+
+
+async def test_why_says_the_place_in_the_queue(api: Api, admin: httpx2.AsyncClient) -> None:
+    id = (await submitted(admin))["id"]
+    first = WhyView.model_validate((await admin.get(f"/api/v1/executions/{id}/why")).json())
+    assert "safely stored" in first.summary
+    await api.master.status(id, ExecutionStatus.QUEUED)
+    await api.master.record(Defer(id, 3, 1.0, (Reason("no-room", "No node has 8 cores."),)))
+    why = WhyView.model_validate((await admin.get(f"/api/v1/executions/{id}/why")).json())
+    assert why.summary == "It is number 3 in the queue. No node has 8 cores."
+    assert [each.code for each in why.reasons] == ["no-room"]
+
+
+async def test_waiting_ends_with_the_execution(api: Api, admin: httpx2.AsyncClient) -> None:
+    id = (await submitted(admin))["id"]
+    soon = await admin.get(f"/api/v1/executions/{id}/wait?timeout=0.05")
+    assert soon.json()["status"] == "submitted"
+    waiting = asyncio.create_task(admin.get(f"/api/v1/executions/{id}/wait?timeout=9"))
+    await until(lambda: api.feed.subscriptions == 1)
+    await api.master.status(id, ExecutionStatus.TERMINATED, end=STOPPED)
+    ended = ExecutionDetail.model_validate((await waiting).json())
+    assert ended.is_ended
+    assert ended.end is not None
+    assert ended.end.message == "admin stopped it."
+
+
+async def test_stop_is_an_intent_that_needs_no_master(api: Api, admin: httpx2.AsyncClient) -> None:
+    id = (await submitted(admin))["id"]
+    response = await admin.post(f"/api/v1/executions/{id}/stop")
+    assert response.status_code == 202
+    assert (response.json()["desired"], response.json()["desired_by"]) == ("stop", "admin")
+    assert [each.id for each in await api.store.intents()] == [id]
+
+
+async def test_scale_is_an_intent_for_elastic_services(api: Api, admin: httpx2.AsyncClient) -> None:
+    id = (await submitted(admin))["id"]
+    path = f"/api/v1/executions/{id}/scale"
+    response = await admin.post(path, json={"service": "dask.worker", "elastic": 2})
+    assert response.status_code == 202
+    assert response.json()["frameworks"][0]["services"][1]["elastic"] == 2
+    assert response.json()["frameworks"][0]["services"][1]["elastic_declared"] == 3
+    for wrong in ("dask.scheduler", "dask.nothing", ""):
+        refused = await admin.post(path, json={"service": wrong, "elastic": 2})
+        assert code_of(refused, 400) == "request-invalid"
+        assert "dask.worker" in refused.json()["hint"]
+    negative = await admin.post(path, json={"service": "dask.worker", "elastic": -1})
+    assert code_of(negative, 422) == "request-invalid"
+    await api.master.status(id, ExecutionStatus.TERMINATED, end=STOPPED)
+    late = await admin.post(path, json={"service": "dask.worker", "elastic": 2})
+    assert code_of(late, 409) == "conflict"
+
+
+async def test_forgetting_stops_first(api: Api, admin: httpx2.AsyncClient) -> None:
+    id = (await submitted(admin))["id"]
+    assert (await admin.delete(f"/api/v1/executions/{id}")).status_code == 202
+    ended = (await submitted(admin))["id"]
+    await api.master.status(ended, ExecutionStatus.TERMINATED, end=STOPPED)
+    assert (await admin.delete(f"/api/v1/executions/{ended}")).status_code == 204
+    assert code_of(await admin.get(f"/api/v1/executions/{ended}"), 404) == "not-found"
+
+
+async def test_an_etag_saves_an_answer_and_guards_a_change(
+    api: Api, admin: httpx2.AsyncClient
+) -> None:
+    id = (await submitted(admin))["id"]
+    path = f"/api/v1/executions/{id}"
+    etag = (await admin.get(path)).headers["etag"]
+    same = await admin.get(path, headers={"If-None-Match": etag})
+    assert (same.status_code, same.content) == (304, b"")
+    await api.master.status(id, ExecutionStatus.QUEUED)
+    stale = await admin.post(f"{path}/stop", headers={"If-Match": etag})
+    assert code_of(stale, 412) == "precondition-failed"
+    assert (await admin.get(path, headers={"If-None-Match": etag})).status_code == 200
+    fresh = (await admin.get(path)).headers["etag"]
+    assert (await admin.post(f"{path}/stop", headers={"If-Match": fresh})).status_code == 202
+
+
+async def test_validate_lists_every_error(admin: httpx2.AsyncClient) -> None:
+    good = await admin.post("/api/v1/validate", json={"document": DASK})
+    view = ValidateView.model_validate(good.json())
+    assert (view.valid, view.application, view.kind) == (True, "wordcount", "batch")
+    bad = ValidateView.model_validate(
+        (await admin.post("/api/v1/validate", json={"document": BROKEN})).json()
+    )
+    assert not bad.valid
+    assert len(bad.errors) >= 2
+
+
+async def test_a_framework_comes_from_the_catalogue(tmp_path: Any) -> None:
+    use = "zoe: 4\nname: a\nkind: service\nframeworks:\n  cache: {use: cache}\n"
+    async with serving(tmp_path) as api, api.client() as client:
+        missing = await client.post("/api/v1/validate", json={"document": use})
+        assert missing.json()["valid"] is False
+        assert "cache" in missing.json()["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", ""),
+        ("GET", "/why"),
+        ("GET", "/wait"),
+        ("GET", "/logs"),
+        ("GET", "/events"),
+        ("GET", "/source"),
+        ("POST", "/stop"),
+        ("DELETE", ""),
+    ],
+)
+async def test_what_is_not_there_is_404(admin: httpx2.AsyncClient, method: str, path: str) -> None:
+    for ref in ("4711", "nobody", "999999999999999999999999"):
+        response = await admin.request(method, f"/api/v1/executions/{ref}{path}")
+        assert code_of(response, 404) == "not-found"
+        assert response.json()["detail"] == f"There is no execution {ref!r}."

@@ -56,10 +56,10 @@ def duration(seconds: float) -> str:
     hours, minutes_left = divmod(minutes, 60)
     days, hours_left = divmod(hours, 24)
     if days:
-        return f"{days} d {hours_left} h"
+        return f"{days} d {hours_left} h" if hours_left else f"{days} d"
     if hours:
-        return f"{hours} h {minutes_left} min"
-    return f"{minutes} min {seconds_left} s"
+        return f"{hours} h {minutes_left} min" if minutes_left else f"{hours} h"
+    return f"{minutes} min {seconds_left} s" if seconds_left else f"{minutes} min"
 
 
 def ago(moment: datetime, now: datetime | None = None) -> str:

@@ -4,9 +4,10 @@
 const words = (seconds) => {
   const left = Math.max(0, Math.floor(seconds));
   const [days, hours, minutes] = [86400, 3600, 60].map((unit) => Math.floor(left / unit));
-  if (days) return `${days} d ${hours % 24} h`;
-  if (hours) return `${hours} h ${minutes % 60} min`;
-  if (minutes) return `${minutes} min ${left % 60} s`;
+  const two = (large, small) => (small.startsWith("0 ") ? large : `${large} ${small}`);
+  if (days) return two(`${days} d`, `${hours % 24} h`);
+  if (hours) return two(`${hours} h`, `${minutes % 60} min`);
+  if (minutes) return two(`${minutes} min`, `${left % 60} s`);
   return `${left} s`;
 };
 

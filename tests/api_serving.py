@@ -19,6 +19,7 @@ from zoe.model.execution import (
     Execution,
     ExecutionEnd,
     ExecutionStatus,
+    Exit,
     InstanceStatus,
     ServiceInstance,
 )
@@ -131,6 +132,13 @@ class Master:
             await self.record(SetInstance(instance, now, f"{instance.id} is {status}."))
         return instance
 
+    async def stopped(self, instance: ServiceInstance, exit: Exit) -> None:
+        now = time.time()
+        if instance.status is InstanceStatus.RUNNING:
+            instance = await self.instance(instance, InstanceStatus.STOPPING)
+        ended = replace(instance, status=InstanceStatus.STOPPED, exit=exit, stopped_at=now)
+        await self.record(SetInstance(replace(ended, ready=False), now, f"{instance.id} stopped."))
+
     async def run(self, execution_id: int, *, elastic: int = 1) -> list[ServiceInstance]:
         """Let an execution run: everything essential and some elastic instances."""
         execution = await self.store.get(execution_id)
@@ -238,6 +246,7 @@ async def serving(
             log_config=None,
             lifespan="on",
             proxy_headers=False,
+            server_header=False,
             timeout_graceful_shutdown=1,
         )
         server = Server(config)
@@ -256,3 +265,10 @@ async def serving(
             server.should_exit = True
             await task
     await store.close()
+
+
+async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    """Return when ``condition`` holds; fails after ``seconds``."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
