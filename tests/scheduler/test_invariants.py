@@ -1,0 +1,103 @@
+"""The invariants find what is wrong: each is shown a state that breaks it."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from zoe.model.cluster import Node
+from zoe.model.execution import (
+    Execution,
+    ExecutionEnd,
+    ExecutionStatus,
+    InstanceStatus,
+    Outcome,
+    ServiceInstance,
+)
+from zoe.model.resources import Resources
+from zoe.model.zapp import Framework, Kind, Service, ZApp
+from zoe.scheduler.invariants import InvariantBroken, check_invariants
+from zoe.scheduler.scheduler import Scheduler
+
+SERVICE = Service("s", resources=Resources(1000), essential=2, elastic=1, spread=True)
+ZAPP = ZApp("app", Kind.BATCH, (Framework("f", (SERVICE,)),))
+RUNNING = InstanceStatus.RUNNING
+GOOD = Execution(
+    1,
+    "e",
+    "u",
+    ZAPP,
+    0.0,
+    status=ExecutionStatus.RUNNING,
+    instances=(
+        ServiceInstance(1, "f.s", 0, True, RUNNING, "n1"),
+        ServiceInstance(1, "f.s", 1, True, RUNNING, "n2"),
+        ServiceInstance(1, "f.s", 2, False, RUNNING, "n3"),
+    ),
+)
+NODES = tuple(Node(f"n{number}", Resources(1000)) for number in (1, 2, 3))
+
+
+def check(*executions: Execution, nodes: tuple[Node, ...] = NODES, **options: object) -> None:
+    shown = SimpleNamespace(executions={each.id: each for each in executions}, nodes=nodes)
+    check_invariants(cast(Scheduler, shown), **options)  # type: ignore[arg-type]
+
+
+def instances(*changes: tuple[int, dict[str, object]]) -> Execution:
+    changed = list(GOOD.instances)
+    for number, fields in changes:
+        changed[number] = replace(changed[number], **fields)  # type: ignore[arg-type]
+    return replace(GOOD, instances=tuple(changed))
+
+
+def test_a_good_state_passes() -> None:
+    check(GOOD, now=0.0)
+
+
+STOPPING = replace(
+    GOOD,
+    status=ExecutionStatus.STOPPING,
+    end=ExecutionEnd(Outcome.STOPPED, "stopped"),
+)
+HEAD = replace(
+    GOOD,
+    id=2,
+    status=ExecutionStatus.QUEUED,
+    instances=(),
+    queue_position=1,
+    zapp=ZApp("one", Kind.BATCH, (Framework("f", (replace(SERVICE, essential=1),)),)),
+)
+
+
+@pytest.mark.parametrize(
+    ("executions", "message"),
+    [
+        ([GOOD, replace(GOOD, id=2)], "n1 gives away 2000 of 1000 cores_milli"),
+        ([replace(GOOD, status=ExecutionStatus.QUEUED)], "waits and has instances"),
+        ([replace(GOOD, instances=GOOD.instances[1:])], "has 1 of 2 f.s"),
+        ([replace(GOOD, status=ExecutionStatus.FAILED)], "has ended and is still followed"),
+        ([replace(STOPPING, instances=())], "stopping with nothing alive"),
+        ([replace(STOPPING, end=None)], "stopping without an end"),
+        ([replace(GOOD, instances=GOOD.instances * 2)], "twice"),
+        ([instances((2, {"node": "n1"}))], "is not spread"),
+        ([instances((2, {"node": ""}))], "placed nowhere"),
+        ([instances((2, {"essential": True}))], "has the wrong kind"),
+        ([replace(GOOD, instances=GOOD.instances[:2])], "an elastic f.s of 1 waits"),
+        ([HEAD], "2 waits at the head of the queue while it fits"),
+    ],
+)
+def test_what_is_wrong_is_found(executions: list[Execution], message: str) -> None:
+    with pytest.raises(InvariantBroken, match=message):
+        check(*executions, now=0.0)
+
+
+def test_a_node_that_shrank_may_be_overdrawn() -> None:
+    small = (replace(NODES[0], capacity=Resources(500)), *NODES[1:])
+    check(GOOD, nodes=small, shrunk=frozenset({"n1"}))
+    with pytest.raises(InvariantBroken):
+        check(GOOD, nodes=small)
+
+
+def test_room_that_is_being_cleared_may_be_unused() -> None:
+    check(instances((2, {"status": InstanceStatus.STOPPING, "node": "n3"})), HEAD, now=0.0)
