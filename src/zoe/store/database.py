@@ -18,7 +18,7 @@ Connection = AsyncConnection[DictRow]
 
 CALL_SECONDS = 15.0
 """Longest that one call may take, whatever happens."""
-CONNECTION_SECONDS = 5.0
+CONNECTION_SECONDS = 3.0
 """Longest that a call waits for a connection."""
 ATTEMPTS = 5
 """How often a transaction is tried that the database asks to try again."""
