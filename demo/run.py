@@ -28,7 +28,7 @@ DATA = FOLDER / "data"
 WORKER = "dask.worker"
 WORKERS = 5
 """One essential, four elastic: all that fit beside the scheduler and the driver."""
-SECONDS = 22
+SECONDS = 18
 """How long the word count goes on: long enough to lose a worker and get it again."""
 
 SETTINGS = {
@@ -162,11 +162,11 @@ class Story:
         return found
 
     def say_workers(self, seconds: float) -> None:
-        """Print how many workers run, and how many are being taken back, when that has changed."""
+        """Print how many workers run, and how many stop, when that has changed."""
         statuses = list(self.workers.values())
         line = f"{statuses.count('running')} running"
         if leaving := statuses.count("stopping"):
-            line += f", {leaving} being taken back"
+            line += f", {leaving} stopping"
         if line != self.said:
             self.said = line
             print(f"{seconds:6.1f} s  workers    {line}", flush=True)

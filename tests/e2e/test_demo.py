@@ -27,7 +27,7 @@ def test_the_demo_shows_what_it_promises() -> None:
         "wordcount  running",
         "workers    5 running",
         "$ zoe why primes",
-        "being taken back",
+        "workers    4 running, 1 stopping",
         "primes     running",
         "primes     terminated",
         "workers    5 running",
