@@ -15,7 +15,9 @@ class Connection:
     def __init__(self, host: str, port: int, token: str) -> None:
         self._host = host
         self._port = port
-        self._headers = f"Host: {host}:{port}\r\nAuthorization: Bearer {token}\r\n".encode()
+        self._headers = (
+            f"Host: {host}:{port}\r\nAuthorization: Bearer {token}\r\nAccept: application/json\r\n"
+        ).encode()
 
     async def __aenter__(self) -> Self:
         self._reader, self._writer = await asyncio.open_connection(self._host, self._port)

@@ -33,7 +33,7 @@ class Client:
     """Talks to the master at ``endpoint``, over one connection that comes back by itself.
 
     ``timeout`` and ``hint_seconds`` are in seconds: how long a question waits for its answer, and a
-    hint for a connection. Any number of questions may be under way at once.
+    hint for a connection, in the background. Any number of questions may be under way at once.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Client:
     ) -> None:
         self.endpoint = endpoint
         self.lost_hints = 0
-        """Hints given up because the master could not be reached."""
+        """How often hints were given up because the master could not be reached."""
         self.strays = 0
         """Messages that answer no question that is under way."""
         self._keys = keys
@@ -50,6 +50,8 @@ class Client:
         self._waiting: dict[bytes, asyncio.Future[Reply]] = {}
         self._trouble = ""
         self._loops: list[asyncio.Task[None]] = []
+        self._unsent_hint = b""
+        self._ringing: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin to connect; the master need not be there yet.
@@ -75,9 +77,10 @@ class Client:
 
     async def stop(self) -> None:
         """Close; questions under way end with MasterUnreachable."""
-        for task in self._loops:
+        tasks = [*self._loops, *([self._ringing] if self._ringing else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         for future in self._waiting.values():
             if not future.done():
                 future.set_exception(MasterUnreachable("The connection to the master was closed."))
@@ -122,15 +125,26 @@ class Client:
         )
 
     async def hint(self, wake: Wake) -> None:
-        """Ring the master; gives up after ``hint_seconds`` and never raises."""
+        """Ring the master; never raises and never waits.
+
+        Without a connection the latest hint is sent as soon as there is one, or given up after
+        ``hint_seconds``: one hint is as good as many.
+        """
+        frame = frames.pack(frames.NO_ANSWER, wake, self._timeout)
+        if await self._send(frame):
+            return
+        self._unsent_hint = frame
+        if self._ringing is None or self._ringing.done():
+            self._ringing = asyncio.create_task(self._ring(), name="rpc hint")
+
+    async def _ring(self) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + self._hint_seconds
-        frame = frames.pack(frames.NO_ANSWER, wake, self._timeout)
-        while not await self._send(frame):
-            if loop.time() >= until:
-                self.lost_hints += 1
-                return
+        while loop.time() < until:
             await asyncio.sleep(UNCONNECTED_PAUSE_SECONDS)
+            if await self._send(self._unsent_hint):
+                return
+        self.lost_hints += 1
 
     async def _send(self, frame: bytes) -> bool:
         try:
