@@ -8,7 +8,7 @@ from typing import TextIO
 
 from zoe.cli.output import clean, clock, is_colourful
 from zoe.client import AsyncZoe
-from zoe.model.execution import InstanceStatus
+from zoe.model.execution import ExecutionStatus, InstanceStatus
 from zoe.model.rest import FollowEnd, HistoryView, LogText
 
 LINE_MAX = 64 * 1024
@@ -65,6 +65,7 @@ class Story:
     say: Callable[[str], None]
     _waits: str = ""
     _running: dict[str, set[str]] = field(default_factory=dict)
+    _ending: bool = False
 
     def add(self, entry: HistoryView) -> None:
         """Say what happened, if it is worth it."""
@@ -79,8 +80,11 @@ class Story:
                 status = entry.detail.get("status")
                 reason = f": {entry.message}" if entry.message else ""
                 self._tell(entry, f"{status}{reason}")
-            case "instance":
+                self._ending = status == ExecutionStatus.STOPPING
+            case "instance" if not self._ending:
                 self._count(entry)
+            case "instance":
+                pass  # all of them end now
             case _:
                 self._tell(entry, entry.message)
 
@@ -93,13 +97,11 @@ class Story:
             running.add(str(instance.get("id")))
         else:
             running.discard(str(instance.get("id")))
-        if len(running) == before:
-            if instance.get("exit"):
-                self._tell(entry, f"{instance.get('id')}: {entry.message}")
-            return
-        change = "grows" if len(running) > before else "shrinks"
-        why = f" ({entry.message})" if entry.message else ""
-        self._tell(entry, f"{instance.get('service')} {change} to {len(running)}{why}")
+        if len(running) != before and not instance.get("essential"):
+            change = "grows" if len(running) > before else "shrinks"
+            self._tell(entry, f"{instance.get('service')} {change} to {len(running)}")
+        if instance.get("exit"):
+            self._tell(entry, f"{instance.get('id')}: {entry.message}")
 
     def _tell(self, entry: HistoryView, text: str) -> None:
         self.say(f"{clock(entry.at)} {text}")
