@@ -177,9 +177,7 @@ def test_executions_are_watched_live(page: Page, deployment: Deployment) -> None
     expect(row).to_contain_text("running")
     second = deployment.submit("big-count")
     do(api.master.status(second, ExecutionStatus.QUEUED))
-    reason = Reason(
-        "no-room", "Its essential part needs 4 cores; the most free on a node is 2."
-    )
+    reason = Reason("no-room", "Its essential part needs 4 cores; the most free on a node is 2.")
     do(api.master.record(Defer(second, 1, 1.0, (reason,))))
     expect(page.locator(f"#execution-{second}")).to_contain_text("No. 1 in the queue")
     failed = deployment.submit("broken-count")

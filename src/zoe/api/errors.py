@@ -70,8 +70,10 @@ def install(app: FastAPI, make_page: PageMaker) -> None:
 
     async def answer(request: Request, error: Exception) -> Response:
         problem = problem_of(error)
-        if problem.status >= 500 and problem.code != ProblemCode.MASTER_UNAVAILABLE:
-            log.error("request failed", path=request.url.path, error=str(error), exc_info=error)
+        if problem.code == ProblemCode.INTERNAL:
+            log.error("request failed", path=request.url.path, exc_info=error)
+        elif problem.status >= 500:
+            log.warning("request not served", path=request.url.path, why=str(error))
         if is_for_people(request):
             response = make_page(request, problem)
         else:

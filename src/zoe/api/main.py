@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import socket
 from contextlib import AsyncExitStack, suppress
 from functools import partial
@@ -39,9 +40,13 @@ class Server(uvicorn.Server):
         self._ready_file = ready_file
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Take note of a signal; runs in the main thread, outside the loop."""
+        """Begin to end; unlike uvicorn's, it does not kill the process with the signal afterwards.
+
+        Runs in the main thread, between two steps of the loop, which looks ten times a second.
+        """
         self._feed.close()
-        super().handle_exit(sig, frame)
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to serve, then write down where."""

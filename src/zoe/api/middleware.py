@@ -106,7 +106,9 @@ class Border:
         return HTTPException(413, f"A request may have at most {self._max_bytes} bytes.")
 
     def _count(self, scope: Scope, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "none")
+        route = getattr(scope.get("route"), "path", "none")  # without the prefix of its router
+        if scope["path"].startswith(API_PREFIX) and not route.startswith(API_PREFIX):
+            route = API_PREFIX + route if route.startswith("/") else route
         self._metrics.requests.labels(scope["method"], route, str(status)).inc()
         self._metrics.seconds.labels(route).observe(seconds)
 
