@@ -92,6 +92,7 @@ def test_a_document_that_cannot_be_read(text: str, expected: str) -> None:
         ("command: []", "8:18: S.command: must not be empty"),
         ("command: [[a]]", "8:19: S.command.0: must be a text"),
         ("image:", "8:9: S.image: has no value (give it one or remove the key)"),
+        ("image: 3", "8:16: S.image: must be a text (put it in quotes)"),
         ("image: a b", "8:16: S.image: 'a b' is not the name of an image, such as python:3.12"),
         ("monitor: true", "8:9: S.monitor: monitor is there twice; the first is in line 7"),
         ("count: -1", "8:16: S.count: must be at least 0"),
@@ -200,6 +201,7 @@ parameters:
   p: {type: integer, min: 3, max: 2}
   Q: {type: integer}
   r: 3
+  s: {type: choice, choices: [a, null]}
 frameworks:
   one:
     depends_on: {two: ready, tow: ready}
@@ -226,18 +228,19 @@ frameworks:
         " a letter first",
         "a.yaml:11:3: parameters.Q: needs a value: it has no default",
         "a.yaml:12:6: parameters.r: must be a mapping",
-        "a.yaml:15:23: frameworks.one.depends_on.two: these frameworks wait for each other:"
+        "a.yaml:13:34: parameters.s.choices.1: has no value (give it one or remove the key)",
+        "a.yaml:16:23: frameworks.one.depends_on.two: these frameworks wait for each other:"
         " one > two > one",
-        "a.yaml:15:35: frameworks.one.depends_on.tow: there is no framework 'tow' here"
+        "a.yaml:16:35: frameworks.one.depends_on.tow: there is no framework 'tow' here"
         " (did you mean two?)",
-        "a.yaml:17:41: frameworks.one.services.a.depends_on.b: these services wait for each other:"
+        "a.yaml:18:41: frameworks.one.services.a.depends_on.b: these services wait for each other:"
         " a > b > a",
-        "a.yaml:18:53: frameworks.one.services.b.depends_on.c: there is no service 'c' here"
+        "a.yaml:19:53: frameworks.one.services.b.depends_on.c: there is no service 'c' here"
         " (the services are a)",
-        "a.yaml:21:77: frameworks.two.services.n.monitor: an application has only one monitor",
-        "a.yaml:22:3: frameworks.three: needs services, or use: with the name of a catalogue"
+        "a.yaml:22:77: frameworks.two.services.n.monitor: an application has only one monitor",
+        "a.yaml:23:3: frameworks.three: needs services, or use: with the name of a catalogue"
         " framework",
-        "a.yaml:23:10: frameworks.four.services: a framework has services or uses one of the"
+        "a.yaml:24:10: frameworks.four.services: a framework has services or uses one of the"
         " catalogue, not both",
     ]
 

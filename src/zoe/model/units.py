@@ -98,7 +98,7 @@ def _written(value: object) -> str:
     """The amount as its author wrote it: a float's own digits, never its binary value."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
-    return value.strip() if isinstance(value, str) else str(value)
+    return str(value)
 
 
 def _shown(value: object) -> str:

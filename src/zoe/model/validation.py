@@ -115,6 +115,8 @@ def _problem(
         hint = suggestion(str(at[-1]), keys, "keys here")
     elif kind == "literal_error" and isinstance(details["input"], str):
         hint = suggestion(details["input"], re.findall("'([^']+)'", context["expected"]))
+    elif kind == "string_type" and isinstance(details["input"], int | float):
+        hint = "put it in quotes"
     elif kind == "list_type" and at[-1] == "command":
         hint = "as in [sleep, 60]; for a shell, [sh, -c, ...]"
     if kind in ("key", "extra_forbidden"):

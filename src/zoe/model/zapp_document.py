@@ -95,10 +95,15 @@ AnyScalar = Annotated[
     WithJsonSchema({"type": ["string", "number", "boolean"]}),
 ]
 AnyNumber = Annotated[Any, AfterValidator(_number), WithJsonSchema({"type": "number"})]
-Title = Annotated[str, BeforeValidator(_text), Field(max_length=MAX_TITLE_LENGTH)]
+Title = Annotated[
+    str,
+    BeforeValidator(_text),
+    Field(max_length=MAX_TITLE_LENGTH),
+    WithJsonSchema({"type": ["string", "number", "boolean"], "maxLength": MAX_TITLE_LENGTH}),
+]
 
 _NAME_WORDS = "a name: 1 to 63 of a-z, 0-9 and -, with no - at either end"
-Name = Annotated[str, BeforeValidator(_text), _matching(NAME, _NAME_WORDS), _pattern(NAME, 63)]
+Name = Annotated[str, _matching(NAME, _NAME_WORDS), _pattern(NAME, 63)]
 ParameterName = Annotated[
     str,
     _matching(PARAMETER_NAME, "a parameter's name: 1 to 63 of a-z, 0-9, _ and -, a letter first"),
@@ -117,7 +122,6 @@ VariableName = Annotated[
 _LABEL = r"[A-Za-z0-9][A-Za-z0-9._=/-]{0,62}"
 Label = Annotated[
     str,
-    BeforeValidator(_text),
     _matching(_LABEL, "a label: 1 to 63 of letters, digits and . _ = / -, a letter or digit first"),
     _pattern(_LABEL, 63),
 ]

@@ -9,7 +9,15 @@ from dataclasses import dataclass, field
 
 from zoe.model import zapp_build
 from zoe.model.did_you_mean import suggestion
-from zoe.model.document_source import Entry, MappingNode, Node, ScalarNode, locate, parse_document
+from zoe.model.document_source import (
+    Entry,
+    ListNode,
+    MappingNode,
+    Node,
+    ScalarNode,
+    locate,
+    parse_document,
+)
 from zoe.model.errors import Problem, ZAppInvalid
 from zoe.model.limits import MAX_FRAMEWORKS, MAX_PARAMETERS, MAX_PROBLEMS, MAX_SERVICES
 from zoe.model.parameters import Parameter, choose
@@ -171,13 +179,9 @@ class _Reading:
         declared: dict[str, Parameter | None] = {}
         path = ("parameters",)
         for name, entry in self._named(root, path, MAX_PARAMETERS).items():
-            document = validate(
-                ParameterDocument,
-                self._without_nulls(entry.value, (*path, name)),
-                (*path, name),
-                entry.place,
-                self.problems,
-            )
+            at = (*path, name)
+            self._report_nulls(entry.value, at)
+            document = validate(ParameterDocument, entry.value, at, entry.place, self.problems)
             declared[name] = document.parameter(name) if document else None
         return declared
 
@@ -187,12 +191,19 @@ class _Reading:
         entry = root.entries[path[0]]
         return named(entry.value, path, entry.place, most, self.problems)
 
-    def _without_nulls(self, node: MappingNode, path: tuple[str, ...]) -> MappingNode:
-        """Report the values that are missing, and leave everything else as it is."""
-        for key, entry in node.entries.items():
-            if isinstance(entry.value, ScalarNode) and entry.value.value is None:
-                self.problems.append(no_value(entry.value, (*path, key)))
-        return node
+    def _report_nulls(self, node: Node, path: tuple[str, ...]) -> None:
+        """Report the values that are missing, where no substitution does it."""
+        match node:
+            case ScalarNode(value=None):
+                self.problems.append(no_value(node, path))
+            case ListNode(items=items):
+                for index, item in enumerate(items):
+                    self._report_nulls(item, (*path, str(index)))
+            case MappingNode(entries=entries):
+                for key, entry in entries.items():
+                    self._report_nulls(entry.value, (*path, key))
+            case ScalarNode():
+                pass
 
     def _chosen(
         self,
