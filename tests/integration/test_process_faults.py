@@ -3,14 +3,17 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+import zoe
 from backend_worlds import (
     SLEEPS,
     ProcessWorld,
@@ -67,9 +70,16 @@ async def backend(world: ProcessWorld) -> ProcessBackend:
     return opened
 
 
-def agent_of(world: ProcessWorld) -> int:
-    (pid,) = [pid for pid, line in processes_of(world.data_dir).items() if "daemon" in line]
-    return pid
+async def agent_of(world: ProcessWorld) -> int:
+    """Return the process id of the agent, once its start is over."""
+    agents: list[int] = []
+
+    def is_one() -> bool:
+        agents[:] = [pid for pid, line in processes_of(world.data_dir).items() if "daemon" in line]
+        return len(agents) == 1
+
+    await eventually(is_one)
+    return agents[0]
 
 
 async def end_of(backend: ProcessBackend, instance: ServiceInstance) -> Exit:
@@ -105,13 +115,13 @@ async def test_what_a_killed_agent_watched_is_ended_and_lost(
 
     listening = asyncio.create_task(listen())
     await asyncio.sleep(0)
-    killed = agent_of(world)
+    killed = await agent_of(world)
     os.kill(killed, signal.SIGKILL)
     exit = await end_of(backend, lives)
     assert exit.reason is ExitReason.LOST
     assert "killed" in exit.message
     assert await end_of(backend, ended) == before, "ends that were recorded stay"
-    assert agent_of(world) != killed
+    assert await agent_of(world) != killed
     left = [line for line in processes_of(world.data_dir).values() if "daemon" not in line]
     assert not left
     await eventually(lambda: (lives.id, InstanceStatus.STOPPED) in heard)
@@ -133,7 +143,7 @@ async def test_the_end_of_the_agent_is_noticed_without_a_call(
 
     listening = asyncio.create_task(listen())
     await asyncio.sleep(0)
-    os.kill(agent_of(world), signal.SIGKILL)
+    os.kill(await agent_of(world), signal.SIGKILL)
     await eventually(lambda: InstanceStatus.STOPPED in heard)
     listening.cancel()
 
@@ -148,7 +158,7 @@ async def test_an_agent_killed_again_and_again_leaves_nothing(
             for n in range(5)
         ]
         await asyncio.wait(starts, return_when=asyncio.FIRST_COMPLETED)
-        os.kill(agent_of(world), signal.SIGKILL)
+        os.kill(await agent_of(world), signal.SIGKILL)
         await asyncio.gather(*starts)  # repeated on the next agent, by id and attempt
     alive = [one for one in (await backend.observe()).instances if not stopped(one)]
     sleeping = [line for line in processes_of(world.data_dir).values() if "daemon" not in line]
@@ -185,7 +195,7 @@ async def test_another_version_takes_over_as_the_parent(
     await backend.start(execution, instance)
     await eventually(lambda: output(world, instance) == "up\n")
     await backend.close()
-    before = agent_of(world)
+    before = await agent_of(world)
     wanted = connection.__version__
     monkeypatch.setattr(connection, "__version__", "0.0.0")
     older = world.backend()
@@ -194,7 +204,7 @@ async def test_another_version_takes_over_as_the_parent(
     monkeypatch.setattr(connection, "__version__", wanted)
     heir = world.backend()
     await heir.open()
-    assert agent_of(world) == before, "the process stays, only its program is replaced"
+    assert await agent_of(world) == before, "the process stays, only its program is replaced"
     assert "is replaced" in (world.logs_dir / "agent.log").read_text()
     assert running(await seen(heir, instance, running))
     await heir.stop(instance.id, 1, grace_seconds=5, shrink=False)
@@ -220,14 +230,14 @@ async def test_an_idle_agent_ends(world: ProcessWorld) -> None:
 async def test_two_that_start_an_agent_get_one(world: ProcessWorld) -> None:
     backends = [world.backend() for _ in range(4)]
     await asyncio.gather(*(backend.open() for backend in backends))
-    assert agent_of(world)
+    assert await agent_of(world)
 
 
 async def test_the_agent_ends_everything_on_sigterm(
     world: ProcessWorld, backend: ProcessBackend
 ) -> None:
     _, instance = await run(world, backend)
-    agent = agent_of(world)
+    agent = await agent_of(world)
     await backend.close()
     os.kill(agent, signal.SIGTERM)
     await eventually(lambda: processes_of(world.data_dir) == {})
@@ -272,7 +282,7 @@ async def test_garbage_does_not_harm_the_agent(
     world: ProcessWorld, backend: ProcessBackend, garbage: bytes
 ) -> None:
     _, instance = await run(world, backend)
-    agent = agent_of(world)
+    agent = await agent_of(world)
     with socket.socket(socket.AF_UNIX) as stranger:
         with short_path(world.data_dir / "run/agent.sock") as name:
             stranger.connect(name)
@@ -280,7 +290,7 @@ async def test_garbage_does_not_harm_the_agent(
         stranger.shutdown(socket.SHUT_WR)
         await asyncio.to_thread(stranger.recv, 1000)
     assert (await seen(backend, instance, running)).ready
-    assert agent_of(world) == agent
+    assert await agent_of(world) == agent
 
 
 async def test_a_torn_record_is_not_believed(world: ProcessWorld, backend: ProcessBackend) -> None:
@@ -288,7 +298,7 @@ async def test_a_torn_record_is_not_believed(world: ProcessWorld, backend: Proce
     torn = world.data_dir / "instances/9.f.s.0.1"
     torn.mkdir()
     (torn / "record.json").write_text('{"instance_id": "9/f.s/0", "att')
-    os.kill(agent_of(world), signal.SIGKILL)
+    os.kill(await agent_of(world), signal.SIGKILL)
     assert (await end_of(backend, instance)).reason is ExitReason.LOST
     assert not torn.exists()
 
@@ -376,6 +386,43 @@ async def test_limits_can_be_changed_while_it_runs(tmp_path: Path) -> None:
         ]
         assert [int(path.read_text()) for path in files] == [amount]
     await world.end()
+
+
+@pytest.mark.component("root")
+async def test_a_normal_user_is_enough() -> None:
+    # The agent itself is what needs no rights, and no packages: the system's Python will do.
+    nobody = 65534
+    with tempfile.TemporaryDirectory() as shared:
+        folder = Path(shared)
+        world = make_world("process", folder)
+        assert isinstance(world, ProcessWorld)
+        shutil.copytree(Path(zoe.__file__).parent, folder / "code/zoe")
+        for path in (folder, world.data_dir, world.data_dir / "run"):
+            path.mkdir(exist_ok=True)
+            os.chown(path, nobody, nobody)
+        agent = await asyncio.create_subprocess_exec(
+            *("setpriv", f"--reuid={nobody}", f"--regid={nobody}", "--clear-groups"),
+            *("/usr/bin/python3", "-P", "-m", "zoe.backends.process.daemon"),
+            *("--deployment", world.deployment, "--data-dir", str(world.data_dir)),
+            env={"PYTHONPATH": str(folder / "code"), "PYTHONDONTWRITEBYTECODE": "1"},
+        )
+        assert await agent.wait() == 0
+        backend = world.backend(path="/usr/bin:/bin")
+        await backend.open()
+        os.chmod(world.data_dir / "workspaces", 0o755)
+        script = "id -u; (trap '' TERM; setsid sleep 1000 & setsid sleep 1000 & wait) & sleep 1000"
+        service = Service("s", command=("sh", "-c", script), work_dir="/")
+        execution = make_execution(service)
+        instance = make_instance(execution)
+        await backend.start(execution, instance)
+        await eventually(lambda: output(world, instance) == f"{nobody}\n")
+        (node,) = (await backend.observe()).nodes
+        assert "each process" in node.message
+        await backend.stop(instance.id, 1, grace_seconds=0.1, shrink=False)
+        assert (await end_of(backend, instance)).reason is ExitReason.STOPPED
+        left = [line for line in processes_of(world.data_dir).values() if "daemon" not in line]
+        assert not left
+        await world.end()
 
 
 async def test_limits_stay_without_control_groups(tmp_path: Path) -> None:

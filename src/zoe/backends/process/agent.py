@@ -66,7 +66,12 @@ class Agent:
     def save(self, record: Record) -> None:
         """Keep the record and tell everybody."""
         self._known[record.key] = record
-        self._records.save(record)
+        try:
+            self._records.save(record)
+        except OSError as error:
+            if record.status == "starting":
+                raise  # nothing may start that an heir would not find
+            self._journal.write(f"{record.name} cannot be recorded: {error}")
         push = frame({"event": record.observed()})
         for watcher in list(self._watchers):
             if watcher.transport.get_write_buffer_size() > PENDING_MAX_BYTES:
@@ -198,10 +203,11 @@ class Agent:
         self._live[record.key] = instance
         try:
             instance.start()
-        except CannotStart as error:
+        except (CannotStart, OSError) as error:
             del self._live[record.key]
             self._forget(record)
-            raise Rejected(str(error), retryable=error.retryable) from error
+            retryable = not isinstance(error, CannotStart) or error.retryable
+            raise Rejected(str(error), retryable=retryable) from error
 
     def call_stop(self, call: Message) -> None:
         """Begin to stop an attempt; one that was not started yet never will be."""
