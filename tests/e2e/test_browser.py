@@ -7,6 +7,7 @@ Pictures of every page are left in ``test-results/``, to be looked at.
 import asyncio
 import re
 import threading
+import time
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -178,7 +179,7 @@ def test_executions_are_watched_live(page: Page, deployment: Deployment) -> None
     second = deployment.submit("big-count")
     do(api.master.status(second, ExecutionStatus.QUEUED))
     reason = Reason("no-room", "Its essential part needs 4 cores; the most free on a node is 2.")
-    do(api.master.record(Defer(second, 1, 1.0, (reason,))))
+    do(api.master.record(Defer(second, 1, time.time(), (reason,))))
     expect(page.locator(f"#execution-{second}")).to_contain_text("No. 1 in the queue")
     failed = deployment.submit("broken-count")
     do(api.master.run(failed))

@@ -1,6 +1,7 @@
 """The pages: what each shows, and what its forms do."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,13 +22,15 @@ from zoe.api.web.sign_in import SignedIn, form_of, is_live_request, reader, sign
 from zoe.model.errors import ZAppInvalid, ZoeError
 from zoe.model.execution import ENDED, ExecutionStatus
 from zoe.model.rest import Problem, SubmitRequest
-from zoe.store.base import NotFound, StoreUnavailable
+from zoe.store.base import HistoryEntry, NotFound, StoreUnavailable
 
 STATIC = Path(__file__).parent / "static"
 PAGE_SIZE = 50
 RENDER_PAUSE_SECONDS = 0.4
 """Least pause between two renderings of a live page."""
 HISTORY_SHOWN = 200
+HISTORY_BATCH = 1000
+_CLOCK = re.compile(r"(<time [^>]*>)[^<]*")
 
 VIEWS: dict[str, tuple[str, frozenset[ExecutionStatus]]] = {
     "active": ("Active", LIVE),
@@ -148,7 +151,7 @@ async def execution_live(parts: PartsOf, who: Reader, ref: str) -> Response:
 async def execution_shown(parts: Parts, who: SignedIn, ref: str) -> dict[str, Any]:
     """Return what the page of an execution shows."""
     execution = await find(parts, who.actor, ref, Action.VIEW)
-    history = await parts.store.history(execution.id, limit=HISTORY_SHOWN)
+    history = await newest_history(parts, execution.id)
     master = None if execution.status in ENDED else await master_view(parts)
     return {
         "execution": views.detail(execution),
@@ -157,6 +160,18 @@ async def execution_shown(parts: Parts, who: SignedIn, ref: str) -> dict[str, An
         "master": master,
         "csrf": who.session.csrf,
     }
+
+
+async def newest_history(parts: Parts, execution_id: int) -> Sequence[HistoryEntry]:
+    """Return the newest entries of the history, oldest first."""
+    newest: list[HistoryEntry] = []
+    after = 0
+    while True:
+        entries = await parts.store.history(execution_id, after=after, limit=HISTORY_BATCH)
+        newest = [*newest, *entries][-HISTORY_SHOWN:]
+        if len(entries) < HISTORY_BATCH:
+            return newest
+        after = entries[-1].id
 
 
 @router.post("/executions/{ref}/stop")
@@ -299,11 +314,13 @@ async def live(parts: Parts, execution_id: int | None, make: Maker) -> AsyncIter
             except NotFound:
                 return
             except StoreUnavailable:
-                fragment, is_final = sent, False
+                fragment, is_final = "", False
             except ZoeError:
                 return
-            if fragment != sent:
-                sent = fragment
+            # The browser runs the clocks: that time has passed is no news.
+            news = _CLOCK.sub(r"\1", fragment)
+            if fragment and news != sent:
+                sent = news
                 quiet_seconds = 0.0
                 yield sse.event(fragment)
             if is_final:
