@@ -429,3 +429,14 @@ def test_an_outline_that_is_wrong(text: str, expected: str) -> None:
     with pytest.raises(ZAppInvalid) as raised:
         read_outline(text, file="a.yaml")
     assert str(raised.value) == expected
+
+
+def test_other_ways_to_be_wrong() -> None:
+    assert problems(
+        "zoe: 4\nname: a\nkind: service\nparameters: {n: {type: number, min: x, default: [1]}}\n"
+        "frameworks: {f: {use: dask, with: {a: [1]}}}"
+    ) == [
+        "a.yaml:4:37: parameters.n.min: must be a number",
+        "a.yaml:4:49: parameters.n.default: must be a text, a number or a boolean",
+        "a.yaml:5:39: frameworks.f.with.a: must be a text, a number or a boolean",
+    ]

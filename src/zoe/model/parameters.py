@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from zoe.model.did_you_mean import suggestion
-from zoe.model.document_source import has_control_characters, written_text
+from zoe.model.document_nodes import written_text
+from zoe.model.document_source import has_control_characters
 from zoe.model.limits import MAX_NUMBER_DIGITS, MAX_PARAMETER_LENGTH
 from zoe.model.substitution import Value
 

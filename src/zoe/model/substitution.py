@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from zoe.model.did_you_mean import suggestion
-from zoe.model.document_source import (
+from zoe.model.document_nodes import (
     Entry,
     ListNode,
     MappingNode,

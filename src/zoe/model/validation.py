@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from zoe.model.did_you_mean import suggestion
-from zoe.model.document_source import Entry, MappingNode, Node, Place, key_place, locate, plain
+from zoe.model.document_nodes import Entry, MappingNode, Node, Place, key_place, locate, plain
 from zoe.model.errors import Problem
 from zoe.model.zapp_document import Document, Name, ParameterName, keys_at
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from zoe.model.did_you_mean import suggestion
-from zoe.model.document_source import Place
+from zoe.model.document_nodes import Place
 from zoe.model.errors import Problem
 from zoe.model.limits import MAX_APPLICATION_INSTANCES, MAX_SERVICES
 from zoe.model.substitution import HostReference

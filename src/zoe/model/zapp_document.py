@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from zoe.model.document_source import written_text
+from zoe.model.document_nodes import written_text
 from zoe.model.limits import (
     MAX_ATTEMPTS,
     MAX_FRAMEWORKS,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from zoe.model.document_source import MappingNode, Place, locate
+from zoe.model.document_nodes import MappingNode, Place, locate
 from zoe.model.errors import Problem
 from zoe.model.zapp_document import ServiceDocument
 

@@ -59,16 +59,10 @@ def _opened(schema: dict[str, Any], *, literal: bool = False) -> dict[str, Any]:
         opened["patternProperties"]["^x-"] = True
         opened["additionalProperties"] = False
     if "anyOf" in opened:
-        opened = _without_null(opened, literal=literal)
+        # What pydantic writes for a key that may be absent: one shape, or null.
+        shape = next(choice for choice in opened.pop("anyOf") if choice != {"type": "null"})
+        opened = {**_opened(shape, literal=True), **opened}
     return opened if literal else _with_parameter(opened)
-
-
-def _without_null(schema: dict[str, Any], *, literal: bool) -> dict[str, Any]:
-    """What pydantic writes for a key that may be absent, as what may be written in it."""
-    choices = [choice for choice in schema.pop("anyOf") if choice != {"type": "null"}]
-    if len(choices) == 1:
-        return {**_opened(choices[0], literal=True), **schema}
-    return {**schema, "anyOf": [_opened(choice, literal=literal) for choice in choices]}
 
 
 def _with_parameter(schema: dict[str, Any]) -> dict[str, Any]:

@@ -9,15 +9,8 @@ from dataclasses import dataclass, field
 
 from zoe.model import zapp_build
 from zoe.model.did_you_mean import suggestion
-from zoe.model.document_source import (
-    Entry,
-    ListNode,
-    MappingNode,
-    Node,
-    ScalarNode,
-    locate,
-    parse_document,
-)
+from zoe.model.document_nodes import Entry, ListNode, MappingNode, Node, ScalarNode, locate
+from zoe.model.document_source import parse_document
 from zoe.model.errors import Problem, ZAppInvalid
 from zoe.model.limits import MAX_FRAMEWORKS, MAX_PARAMETERS, MAX_PROBLEMS, MAX_SERVICES
 from zoe.model.parameters import Parameter, choose
