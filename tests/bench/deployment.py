@@ -44,6 +44,11 @@ class Deployment:
         """Return the resident memory of a program, without its children."""
         return psutil.Process(self.programs[program].pid).memory_info().rss
 
+    def cpu_seconds(self, program: str) -> float:
+        """Return the processor time that a program has used, without its children."""
+        times = psutil.Process(self.programs[program].pid).cpu_times()
+        return times.user + times.system
+
     async def start(self, program: str) -> None:
         """Start ``master`` or ``api`` and wait until it says where it is reached."""
         self._file(program).unlink(missing_ok=True)

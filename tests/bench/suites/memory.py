@@ -9,7 +9,7 @@ from rows import ended_executions
 from suites.submit import DOCUMENT, SETTINGS
 
 AIM_MB = 120
-WAITING = 1000
+WAITING = 500
 ENDED = 10_000
 SETTLE_SECONDS = 2.0
 
@@ -47,4 +47,4 @@ async def _read_some(zoe: Deployment) -> None:
     async with zoe.connection() as api:
         await api.until_there_are_nodes()
         for _ in range(50):
-            await api.get("/executions?limit=100")
+            await api.get("/executions?limit=100&all=true")

@@ -33,30 +33,33 @@ Work = Callable[[], Awaitable[object]]
 
 async def measure(figures: Figures, folder: Path) -> None:
     """Measure with one client and with sixteen, the master at work and the master away."""
+    acknowledged: set[int] = set()
     async with deployment(folder, **SETTINGS) as zoe:
         await _bare_table(zoe)
         for clients in CLIENTS:
             baseline, _ = await _inserts(zoe, clients)
-            rate, times = await _submissions(zoe, clients)
+            before = zoe.cpu_seconds("api")
+            rate, times = await _submissions(zoe, clients, acknowledged)
+            used = (zoe.cpu_seconds("api") - before) / len(times)
             name = f"submissions, {clients} client{'s' * (clients > 1)}"
             figures.add(name, rate, "1/s", baseline=baseline)
             figures.add(f"{name}, p95", percentile(times, 95) * 1000, "ms")
+            figures.add(f"{name}, processor time of the api for each", used * 1000, "ms")
         await zoe.stop("master")
-        rate, _ = await _submissions(zoe, CLIENTS[-1])
+        rate, _ = await _submissions(zoe, CLIENTS[-1], acknowledged)
         figures.add(f"submissions, {CLIENTS[-1]} clients, master away", rate, "1/s")
-        await _check_durable(zoe)
+        await _check_durable(zoe, acknowledged)
 
 
-_acknowledged: set[int] = set()
-
-
-async def _submissions(zoe: Deployment, clients: int) -> tuple[float, list[float]]:
+async def _submissions(
+    zoe: Deployment, clients: int, acknowledged: set[int]
+) -> tuple[float, list[float]]:
     async with AsyncExitStack() as stack:
         connections = [await stack.enter_async_context(zoe.connection()) for _ in range(clients)]
 
         def submits(number: int) -> Work:
             async def submit() -> None:
-                _acknowledged.add(await connections[number].submit(DOCUMENT))
+                acknowledged.add(await connections[number].submit(DOCUMENT))
 
             return submit
 
@@ -99,10 +102,10 @@ async def _rate(workers: list[Work]) -> tuple[float, list[float]]:
     return len(times) / (time.perf_counter() - began), times
 
 
-async def _check_durable(zoe: Deployment) -> None:
+async def _check_durable(zoe: Deployment, acknowledged: set[int]) -> None:
     """Every id that was acknowledged is in the database."""
     async with await psycopg.AsyncConnection.connect(zoe.database_url) as bare:
         rows = await (await bare.execute("SELECT id FROM execution")).fetchall()
-    lost = _acknowledged - {row[0] for row in rows}
+    lost = acknowledged - {row[0] for row in rows}
     if lost:
         raise RuntimeError(f"{len(lost)} acknowledged submissions are not in the database")
