@@ -6,9 +6,10 @@ and may quote a program's output, so there the offending characters are replaced
 
 import dataclasses
 import re
+from enum import Enum
 from typing import Any
 
-from zoe.model.change import Acknowledge, Change, Defer, Forget, SetInstance, SetNodes, SetStatus
+from zoe.model.change import Change
 from zoe.model.codec import to_json
 from zoe.model.errors import ZoeError
 from zoe.model.execution import Desired, Execution, ExecutionStatus
@@ -116,30 +117,22 @@ def before(cursor: str) -> int | None:
 
 def storable(change: Change) -> Change:
     """Return ``change`` with every character that cannot be stored replaced by U+FFFD."""
-    match change:
-        case SetStatus():
-            end = change.end and dataclasses.replace(change.end, message=_clean(change.end.message))
-            return dataclasses.replace(change, reason=_clean(change.reason), end=end)
-        case SetInstance(instance):
-            exit = instance.exit
-            if exit is not None:
-                exit = dataclasses.replace(exit, message=_clean(exit.message))
-            cleaned = dataclasses.replace(instance, address=_clean(instance.address), exit=exit)
-            return dataclasses.replace(change, instance=cleaned, reason=_clean(change.reason))
-        case Defer():
-            reasons = tuple(
-                dataclasses.replace(reason, message=_clean(reason.message))
-                for reason in change.reasons
-            )
-            return dataclasses.replace(change, reasons=reasons)
-        case SetNodes():
-            nodes = tuple(
-                dataclasses.replace(node, message=_clean(node.message)) for node in change.nodes
-            )
-            return dataclasses.replace(change, nodes=nodes)
-        case Acknowledge() | Forget():
-            return change
+    cleaned: Change = _clean(change)
+    return cleaned
 
 
-def _clean(text: str) -> str:
-    return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+def _clean(value: Any) -> Any:
+    match value:
+        case Enum():
+            return value
+        case str():
+            return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", value)
+        case tuple() | frozenset():
+            return type(value)(_clean(each) for each in value)
+        case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+            return dataclasses.replace(
+                value, **{name: _clean(each) for name, each in fields.items()}
+            )
+        case _:
+            return value
