@@ -160,6 +160,16 @@ def test_every_mistake_of_a_rejected_application_arrives() -> None:
     assert [(error.line, error.message) for error in raised.value.errors] == [(3, "unknown key")]
 
 
+def test_what_the_api_could_only_reject_is_not_sent() -> None:
+    script = Script(ok(EXECUTION))
+    with pytest.raises(Rejected) as raised:
+        script.zoe().submit("zoe: 4", name="Not A Name")
+    assert raised.value.errors[0].path == "name"
+    with pytest.raises(Rejected):
+        script.zoe().scale(7, "a.b", -1)
+    assert not script.requests
+
+
 def test_what_is_not_zoe_is_said_so() -> None:
     with pytest.raises(RequestFailed, match="answered 502, and not as a Zoe api does"):
         Script(httpx2.Response(502, text="<html>")).zoe(retry_seconds=0).version()

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
+from zoe.client.errors import Rejected
 from zoe.model.execution import ExecutionStatus
 from zoe.model.rest import (
     API_PREFIX,
+    ErrorView,
     ExecutionDetail,
     ExecutionPage,
     FollowEnd,
@@ -26,6 +28,8 @@ from zoe.model.rest import (
     NodePage,
     ParameterValue,
     PlanView,
+    Problem,
+    ProblemCode,
     ReadyView,
     ScaleRequest,
     SubmitRequest,
@@ -116,7 +120,7 @@ def stop(ref: Ref) -> Call[ExecutionDetail]:
 
 def scale(ref: Ref, service: str, elastic: int) -> Call[ExecutionDetail]:
     """Ask for at most ``elastic`` elastic instances of ``framework.service``."""
-    body = ScaleRequest(service=service, elastic=elastic)
+    body = _question(ScaleRequest, service=service, elastic=elastic)
     return Call("POST", f"{_execution(ref)}/scale", _as(ExecutionDetail), body=body)
 
 
@@ -246,4 +250,20 @@ def _execution(ref: Ref) -> str:
 def _application(
     document: str, name: str, parameters: Mapping[str, ParameterValue] | None, file: str
 ) -> SubmitRequest:
-    return SubmitRequest(document=document, file=file, name=name, parameters=dict(parameters or {}))
+    given = dict(parameters or {})
+    return _question(SubmitRequest, document=document, file=file, name=name, parameters=given)
+
+
+def _question(model: type[Model], **fields: object) -> Model:
+    """Return the body of a request; Rejected when the api could only reject it, too."""
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        errors = [
+            ErrorView(message=wrong["msg"], path=".".join(map(str, wrong["loc"])))
+            for wrong in error.errors()
+        ]
+        problem = Problem(
+            title="Not valid", status=422, code=ProblemCode.REQUEST_INVALID, errors=errors
+        )
+        raise Rejected("the request is not valid", problem=problem) from error

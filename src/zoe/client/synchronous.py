@@ -77,7 +77,7 @@ class Zoe:
         until = None if timeout is None else time.monotonic() + timeout
         while True:
             left = calls.WAIT_SECONDS if until is None else until - time.monotonic()
-            found = self.wait_a_while(ref, timeout=max(0.0, min(left, calls.WAIT_SECONDS)))
+            found = self.wait_a_while(ref, timeout=max(0.01, min(left, calls.WAIT_SECONDS)))
             if found.is_ended:
                 return found
             if until is not None and time.monotonic() >= until:

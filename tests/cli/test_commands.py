@@ -1,0 +1,198 @@
+"""The commands against a real api: what they print, and their exit codes."""
+
+import asyncio
+import contextlib
+import io
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from api_serving import BROKEN, DASK, Api, machines, serving, write_log
+from zoe.cli.main import main
+from zoe.client.credentials import Credentials, keep
+from zoe.model.execution import ExecutionEnd, ExecutionStatus, Outcome
+
+
+@dataclass
+class Shell:
+    api: Api
+    folder: Path
+
+    async def zoe(self, *arguments: str, code: int = 0) -> str:
+        """Run a command and return what it printed, stderr after stdout."""
+        out, err = io.StringIO(), io.StringIO()
+
+        def run() -> int:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                return main(["--data-dir", str(self.folder), *arguments])
+
+        returned = await asyncio.to_thread(run)
+        text = out.getvalue() + err.getvalue()
+        assert returned == code, f"zoe {arguments} returned {returned}: {text}"
+        return text
+
+    def write(self, name: str, text: str) -> str:
+        (self.folder / name).write_text(text)
+        return str(self.folder / name)
+
+    async def end(self, id: int, outcome: Outcome, exit_code: int | None = None) -> None:
+        end = ExecutionEnd(outcome, "it is over", exit_code)
+        fine = outcome in (Outcome.COMPLETED, Outcome.STOPPED)
+        last = ExecutionStatus.TERMINATED if fine else ExecutionStatus.FAILED
+        await self.api.master.status(id, ExecutionStatus.STOPPING, last, end=end)
+
+
+@pytest.fixture
+async def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shell]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    async with serving(tmp_path / "api") as api:
+        keep(tmp_path, Credentials(api.url, api.token))
+        yield Shell(api, tmp_path)
+
+
+async def test_submitting_and_looking(shell: Shell) -> None:
+    file = shell.write("dask.yaml", DASK)
+    said = await shell.zoe("submit", file, "--name", "night", "--set", "workers=1")
+    assert said == "night\n"
+    (listed,) = json.loads(await shell.zoe("ps", "--json"))
+    assert (listed["name"], listed["status"]) == ("night", "submitted")
+    assert await shell.zoe("ps", "-o", "name") == "night\n"
+    assert "name: night" in await shell.zoe("ps", "-o", "yaml")
+    await shell.api.master.run(1)
+    shown = await shell.zoe("show", "ni")
+    assert "status       running" in shown
+    assert "1/dask.worker/1" in shown
+    assert (await shell.zoe("show", "1", "--source")).rstrip() == DASK.rstrip()
+    assert "It runs" in await shell.zoe("why", "night")
+    assert "submitted by admin" in await shell.zoe("events", "night")
+    await shell.api.master.nodes(*machines())
+    assert "node-2" in await shell.zoe("nodes")
+
+
+async def test_output_is_prefixed_by_its_instance(shell: Shell) -> None:
+    await shell.zoe("submit", shell.write("dask.yaml", DASK), "--name", "night")
+    write_log(shell.api.settings, "1/driver.count/0", "one\ntwo")
+    said = await shell.zoe("logs", "night")
+    assert said == "driver.count.0| one\ndriver.count.0| two\n"
+    assert await shell.zoe("logs", "night", "--bare", "--tail", "1") == "two\n"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "exit_code", "code"),
+    [
+        (Outcome.COMPLETED, 0, 0),
+        (Outcome.FAILED, 3, 3),
+        (Outcome.FAILED, 137, 137),
+        (Outcome.FAILED, None, 1),
+        (Outcome.STOPPED, None, 101),
+        (Outcome.TIME_LIMIT, 143, 102),
+        (Outcome.LOST, None, 103),
+        (Outcome.NOT_STARTED, None, 103),
+    ],
+)
+async def test_the_end_of_an_execution_is_the_exit_code(
+    shell: Shell, outcome: Outcome, exit_code: int | None, code: int
+) -> None:
+    await shell.zoe("submit", shell.write("dask.yaml", DASK), "--name", "night")
+    await shell.api.master.run(1)
+    await shell.end(1, outcome, exit_code)
+    assert "it is over" in await shell.zoe("wait", "night", code=code)
+
+
+async def test_running_follows_to_the_end(shell: Shell) -> None:
+    file = shell.write("dask.yaml", DASK)
+    running = asyncio.create_task(shell.zoe("run", file, "--name", "night", code=5))
+    async with asyncio.timeout(20):
+        while not await shell.api.store.history(None):
+            await asyncio.sleep(0.01)
+    await shell.api.master.run(1)
+    write_log(shell.api.settings, "1/driver.count/0", "counted\n")
+    await shell.end(1, Outcome.FAILED, 5)
+    said = await running
+    assert "driver.count.0| counted\n" in said
+    assert "dask.worker grows to 2" in said
+    assert "night failed: it is over" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["show", "nothing"], 4, "error:"),
+        (["--token", "zoe_wrong", "ps"], 3, "error:"),
+        (["submit", "BROKEN"], 5, "BROKEN:8:9"),
+        (["validate", "BROKEN"], 5, "did you mean"),
+        (["submit", "no-such-file.yaml"], 1, "cannot be read"),
+        (["submit", "no-such-app"], 1, "neither a file nor an application"),
+        (["submit", "DASK", "--set", "workers"], 2, "NAME=VALUE"),
+        (["submit", "DASK", "--set", "workers=99"], 5, "workers"),
+        (["submit", "DASK", "--name", "Not A Name"], 5, "name"),
+        (["scale", "x", "spark.worker=-1"], 2, "SERVICE=N"),
+        (["plan", "DASK"], 7, "master"),
+        (["--url", "http://127.0.0.1:1", "ps"], 7, "cannot be reached"),
+        (["no-such-command"], 2, "no-such-command"),
+    ],
+)
+async def test_every_error_has_its_exit_code(
+    shell: Shell, arguments: list[str], code: int, said: str
+) -> None:
+    shell.write("BROKEN", BROKEN)
+    shell.write("DASK", DASK)
+    told = await shell.zoe(*arguments, code=code)
+    assert said in told
+    assert "Traceback" not in told
+
+
+async def test_stopping_scaling_and_forgetting(shell: Shell) -> None:
+    await shell.zoe("submit", shell.write("dask.yaml", DASK), "--name", "night")
+    assert "at most" not in await shell.zoe("scale", "night", "dask.worker=7")
+    assert json.loads(await shell.zoe("show", "night", "--json"))["generation"] == 2
+    await shell.zoe("scale", "night", "driver.nothing=1", code=5)
+    assert "being stopped" in await shell.zoe("stop", "night")
+    await shell.zoe("wait", "night", "--timeout", "0", code=8)
+    await shell.api.master.status(
+        1, ExecutionStatus.TERMINATED, end=ExecutionEnd(Outcome.STOPPED, "admin asked")
+    )
+    await shell.zoe("scale", "night", "dask.worker=1", code=6)
+    assert "has ended already" in await shell.zoe("stop", "night")
+    assert "forgotten" in await shell.zoe("rm", "night")
+    await shell.zoe("show", "night", code=4)
+
+
+async def test_a_command_replaces_the_monitors(shell: Shell) -> None:
+    file = shell.write("dask.yaml", DASK)
+    await shell.zoe("run", file, "--detach", "--name", "night", "--", "python", "-c", "1 < 2")
+    shown = json.loads(await shell.zoe("show", "night", "--json"))
+    commands = {s["name"]: s["command"] for f in shown["frameworks"] for s in f["services"]}
+    assert commands["driver.count"] == ["python", "-c", "1 < 2"]
+
+
+async def test_login_keeps_a_token_that_works(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = Shell(shell.api, shell.folder / "elsewhere")
+    monkeypatch.setattr("sys.stdin", io.StringIO(shell.api.token + "\n"))
+    assert "You are admin" in await elsewhere.zoe("--url", shell.api.url, "login")
+    assert await elsewhere.zoe("ps", "-o", "name") == ""
+    monkeypatch.setattr("sys.stdin", io.StringIO("zoe_wrong\n"))
+    await elsewhere.zoe("--url", shell.api.url, "login", code=3)
+
+
+async def test_the_settings_are_shown_without_secrets(shell: Shell) -> None:
+    shell.write("zoe.toml", "api_port = 1234\n")
+    said = await shell.zoe("--token", "zoe_secret", "config", "show", "--origin")
+    assert "zoe_secret" not in said
+    assert "zoe.toml:1" in said
+    shown = json.loads(await shell.zoe("config", "show", "--origin", "--json"))
+    assert shown["api_port"] == {"value": 1234, "origin": f"{shell.folder}/zoe.toml:1"}
+    shell.write("zoe.toml", "api_prot = 1234\n")
+    assert "did you mean api_port" in await shell.zoe("ps", code=2)
+
+
+async def test_doctor_says_what_is_wrong(shell: Shell) -> None:
+    said = await shell.zoe("--url", shell.api.url, "doctor", code=1)  # this api has no master
+    assert "FAIL  master: does not answer" in said
+    assert "ok    database: reached" in said
