@@ -105,7 +105,7 @@ def applications(draw: st.DrawFn) -> dict[str, Any]:
             earlier = st.dictionaries(st.sampled_from(sorted(services)), states)
             services[service] = {
                 "command": draw(
-                    st.lists(texts.map(lambda text: text.replace("${", "$")), min_size=1)
+                    st.lists(texts.map(lambda text: text.replace("{", "(")), min_size=1)
                 ),
                 "count": {"essential": draw(st.integers(1, 9)), "elastic": draw(st.integers(0, 9))},
                 "resources": {
