@@ -6,7 +6,7 @@ one. A commit wakes those who wait for its execution and those who wait for any.
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import structlog
@@ -96,9 +96,8 @@ class Feed:
         """Listen to the store until cancelled; go on listening after it was away."""
         while True:
             try:
-                async with aclosing(self._store.changes()) as changes:  # type: ignore[type-var]
-                    async for execution_id in changes:
-                        self.notify(execution_id)
+                async for execution_id in self._store.changes():
+                    self.notify(execution_id)
             except StoreUnavailable as error:
                 log.warning("no notifications from the store", error=str(error))
             await asyncio.sleep(RETRY_SECONDS)

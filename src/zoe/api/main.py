@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import sys
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -118,7 +119,8 @@ def keep_token(file: Path, token: str) -> None:
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(descriptor, "w") as kept:
         kept.write(token + "\n")
-    print(f"The administrator's access token, shown only now: {token}", flush=True)  # noqa: T201
+    sys.stdout.write(f"The administrator's access token, shown only now: {token}\n")
+    sys.stdout.flush()
 
 
 def main() -> None:
