@@ -173,9 +173,9 @@ def main() -> int:
         zoe.log.configure(settings.log_level, settings.log_format)
         asyncio.run(_until_told(settings))
     except ZoeError as error:
-        print(f"zoe master: {error}", file=sys.stderr)  # noqa: T201  # logging may not be set up
+        print(f"zoe master: {error}", file=sys.stderr)  # noqa: T201 - logging may not be set up
         if error.hint:
-            print(f"  {error.hint}", file=sys.stderr)  # noqa: T201
+            print(f"  {error.hint}", file=sys.stderr)  # noqa: T201 - as above
         return 1
     return 0
 
