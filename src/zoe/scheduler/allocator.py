@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice
+from functools import cache
 
 from zoe.model.change import Defer
 from zoe.model.cluster import NodeStatus
@@ -44,27 +44,31 @@ class Allocator:
         self._held: list[Placement] = []
         """Room that is being cleared for executions that wait for it."""
         self._untold: set[int] = set()
-        """Those in the queue that have never been told their place."""
+        """Those in the queue that are new, or have another reason than they were told."""
         self._moves = 0
-        """Arrivals and departures since all places were looked at."""
+        """Arrivals and departures in front of others since all places were looked at."""
+        self._moved_from = sys.maxsize
+        """The first place that has changed since places were told."""
 
     def nodes_changed(self) -> None:
         """Forget which executions could never start."""
         self._never.clear()
+        self._moved_from = 1
 
     def join(self, execution: Execution) -> None:
         """Let an execution wait, or find its place anew."""
+        self.leave(execution.id)
         self._queue.add(execution)
-        self._never.pop(execution.id, None)
         self._untold.add(execution.id)
-        self._moves += 1
+        self._note_move(execution.id)
 
     def leave(self, execution_id: int) -> None:
         """Forget an execution that does not wait any more."""
-        self._queue.discard(execution_id)
-        self._never.pop(execution_id, None)
-        self._untold.discard(execution_id)
-        self._moves += 1
+        if execution_id in self._queue:
+            self._note_move(execution_id)
+            self._queue.discard(execution_id)
+            self._never.pop(execution_id, None)
+            self._untold.discard(execution_id)
 
     def settle(self) -> None:
         """Plan and carry out until there is nothing more to place; then say why the rest waits."""
@@ -74,13 +78,16 @@ class Allocator:
                 self._blocked = (plan.blocked, self._state.room_version)
             if not self._carry_out(plan):
                 break
-        still = self._reasons.get(plan.blocked) if plan.blocked is not None else None
-        self._reasons = plan.reasons
-        if plan.blocked is not None and still is not None:
-            self._reasons.setdefault(plan.blocked, still)
-        self._reasons.update(
-            (execution_id, self._clearing(plan, execution_id)) for execution_id in plan.claims
+        reasons = dict(plan.reasons)
+        if plan.blocked in self._reasons:
+            reasons.setdefault(plan.blocked, self._reasons[plan.blocked])
+        reasons.update((each, self._clearing(plan, each)) for each in plan.claims)
+        self._untold.update(
+            each
+            for each in self._reasons.keys() | reasons.keys()
+            if each in self._queue and self._reasons.get(each) != reasons.get(each)
         )
+        self._reasons = reasons
         self._held = [held for placements in plan.claims.values() for held in placements]
 
     def would_admit(self, execution: Execution) -> tuple[list[Placement], Reason | None]:
@@ -138,15 +145,15 @@ class Allocator:
             self._moves = 0
             looked_at = list(enumerate(self._queue, 1))
         else:
-            looked_at = list(enumerate(islice(self._queue, REPORTED), 1))
-            far = {self._queue.position(one): one for one in self._untold}
-            looked_at.extend(item for item in far.items() if item[0] > REPORTED)
-        self._untold.clear()
+            moved = {self._queue.position(each): each for each in self._untold}
+            first = min(self._moved_from, REPORTED + 1)
+            moved.update(enumerate(self._queue.part(first, REPORTED), first))
+            looked_at = sorted(moved.items())
         for position, execution_id in looked_at:
             record = self._state.records[execution_id]
             told = record.base.queue_position
-            far_off = told is None or abs(told - position) * DRIFT >= told
-            if position > REPORTED and not far_off:
+            is_exact = position <= REPORTED or execution_id in self._untold
+            if not is_exact and told is not None and abs(told - position) * DRIFT < told:
                 continue
             reasons = (self._reason(execution_id, position),)
             if told != position or record.base.reasons != reasons:
@@ -154,6 +161,14 @@ class Allocator:
                 self._state.decisions.append(
                     Defer(execution_id, position, self._state.now, reasons)
                 )
+        self._untold.clear()
+        self._moved_from = sys.maxsize
+
+    def _note_move(self, execution_id: int) -> None:
+        """Take note that all places from this one's on have another holder."""
+        position = self._queue.position(execution_id)
+        self._moved_from = min(self._moved_from, position)
+        self._moves += position < len(self._queue)
 
     def _reason(self, execution_id: int, position: int) -> Reason:
         reason = self._reasons.get(execution_id)
@@ -180,7 +195,7 @@ class Allocator:
         still_blocked = None
         if self._blocked is not None and self._blocked[1] == state.room_version:
             still_blocked = self._blocked[0]
-        around = Surroundings(self._usage, self._victims, still_blocked)
+        around = Surroundings(self._usage, cache(self._victims), still_blocked)
         return self._generation(state.snapshot(), waiting, growing, around)
 
     def _waiting(self) -> Iterator[Demand]:

@@ -163,7 +163,7 @@ class Snapshot:
         """Undo placements."""
         for placement in placements:
             self._take(placement, -1, now=now)
-        self._full.clear()
+            self._full.clear()
 
     def release(self, instance: Held) -> None:
         """Add the room of an instance that is to be stopped to what is coming."""

@@ -198,8 +198,7 @@ GENERATIONS: Mapping[tuple[str, bool], Generation] = {
 
 def _seat(snapshot: Snapshot, demand: Demand, around: Surroundings, plan: Plan) -> bool:
     """Give an essential set its room, or have the room cleared and hold it; else say why not."""
-    placed = place_or_why_not(snapshot, demand.essential, around.usage)
-    if not isinstance(placed, Reason):
+    if (placed := snapshot.place_all(demand.essential)) is not None:
         plan.placements.extend(placed)
         return True
     held = snapshot.place_all(demand.essential, now=False)
@@ -211,7 +210,9 @@ def _seat(snapshot: Snapshot, demand: Demand, around: Surroundings, plan: Plan) 
             plan.take_back[victim.instance_id] = demand.execution_id
         held = snapshot.place_all(demand.essential, now=False) if chosen else None
     if held is None:
-        plan.reasons[demand.execution_id] = placed
+        why_not = place_or_why_not(snapshot, demand.essential, around.usage)
+        assert isinstance(why_not, Reason), "it did not fit a moment ago"
+        plan.reasons[demand.execution_id] = why_not
         return False
     plan.claims[demand.execution_id] = held
     return True
@@ -220,7 +221,8 @@ def _seat(snapshot: Snapshot, demand: Demand, around: Surroundings, plan: Plan) 
 def _fewest(snapshot: Snapshot, needs: Sequence[Need], victims: Sequence[Held]) -> list[Held]:
     """Choose the first of ``victims`` that together make room for ``needs``, without idle ones.
 
-    Empty when not even all of them would. The search by halves takes it that more room never hurts.
+    Empty when not even all of them would. The search doubles the number, then halves the step; it
+    takes it that more room never hurts.
     """
 
     def is_enough(chosen: Iterable[Held]) -> bool:
@@ -234,9 +236,12 @@ def _fewest(snapshot: Snapshot, needs: Sequence[Need], victims: Sequence[Held]) 
             snapshot.retake(victim)
         return placed is not None
 
-    if not victims or not is_enough(victims):
+    too_few, enough = 0, 1
+    while enough < len(victims) and not is_enough(victims[:enough]):
+        too_few, enough = enough, enough * 2
+    enough = min(enough, len(victims))
+    if not victims or (enough == len(victims) and not is_enough(victims)):
         return []
-    too_few, enough = 0, len(victims)
     while enough - too_few > 1:
         middle = (too_few + enough) // 2
         if is_enough(victims[:middle]):

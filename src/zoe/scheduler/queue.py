@@ -62,6 +62,10 @@ class Queue:
         """Return its place, from 1."""
         return bisect_left(self._order, self._keys[execution_id]) + 1
 
+    def part(self, first: int, last: int) -> list[int]:
+        """Return the executions at these places, both included."""
+        return [execution_id for _, _, execution_id in self._order[first - 1 : last]]
+
     def __contains__(self, execution_id: object) -> bool:
         return execution_id in self._keys
 

@@ -70,8 +70,6 @@ def _what_lacks(nodes: list[Node], needs: Sequence[Need]) -> str:
         labelled = [node for node in nodes if need.labels <= node.labels]
         if not labelled:
             return _no_label(nodes, need)
-        if not nodes:
-            return Reason("no-node-is-ready", f"no node that {need.service} may use is ready")
         if not any(copies(need.each, node.capacity) for node in labelled):
             return _best_node(need, labelled, empty)[1]
         if need.spread and len(labelled) < len(need.ordinals):

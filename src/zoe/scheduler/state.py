@@ -42,6 +42,7 @@ class Record:
     def __init__(self, execution: Execution, elastic_attempts: int) -> None:
         self.services = dict(execution.zapp.services())
         self.requires = requirements(execution.zapp)
+        self.has_spread = any(service.spread for service in self.services.values())
         self.instances = {instance.id: instance for instance in execution.instances}
         self._execution = execution
         self._elastic_attempts = elastic_attempts
@@ -283,7 +284,7 @@ class State:
         spread = (
             record.held(instance)
             for record in self.admitted.values()
-            if any(service.spread for service in record.services.values())
+            if record.has_spread
             for instance in record.placed()
         )
         return Snapshot(self.nodes.values(), free, coming, spread)
