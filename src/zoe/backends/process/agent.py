@@ -195,9 +195,9 @@ class Agent:
                 message = f"attempt {other.attempt} of {record.instance_id} still runs"
                 raise Rejected(message, retryable=True)
         folder = self._records.folder(record)
-        for name, inside in (("TMPDIR", "tmp"), ("ZOE_WORK_DIR", "work")):
+        for inside in ("tmp", "work"):
             (folder / inside).mkdir(parents=True, exist_ok=True)
-            record.environment.setdefault(name, str(folder / inside))
+        record.environment.setdefault("TMPDIR", str(folder / "tmp"))
         record.work_dir = str(folder / "work" / record.work_dir)
         instance = Instance(record, self, self._ended)
         self._live[record.key] = instance
