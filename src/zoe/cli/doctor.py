@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoe.cli import deployment
-from zoe.cli.up import port_problem
+from zoe.cli.ports import port_problem
 from zoe.client import RequestFailed, Zoe
 from zoe.client.credentials import credentials
 from zoe.model.errors import ZoeError

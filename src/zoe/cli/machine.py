@@ -32,6 +32,7 @@ def up(
 
     Ctrl-C ends all of it, with the applications; `zoe down --keep` leaves those running.
     """
+    from zoe.cli import ports
     from zoe.cli import up as programs
 
     current = session(context)
@@ -46,7 +47,7 @@ def up(
         write(f"Zoe runs at {running.url} (process {running.pid}, log {log})")
         return
     with programs.deployment_lock(settings):
-        settings = programs.choose_ports(settings, origins)
+        settings = ports.choose_ports(settings, origins)
         tell(f"zoe: starting in {settings.data_dir}")
 
         def greet(found: "Credentials", first: bool) -> None:

@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -26,7 +25,7 @@ from zoe.cli.supervisor import Child, Patience, Program, ending, rotate, tail
 from zoe.client import AsyncZoe, Unreachable
 from zoe.client.credentials import Credentials, address, keep, kept
 from zoe.model.errors import ZoeError
-from zoe.settings import Origin, Settings, to_environment
+from zoe.settings import Settings, to_environment
 
 READY_SECONDS = 60.0
 """How long everything together may take to become ready; the first start makes a database."""
@@ -68,52 +67,6 @@ def deployment_lock(settings: Settings) -> AbstractContextManager[None]:
     """Make the data folder and hold it alone. Raises UpFailed and AlreadyRunning."""
     make_folders(settings)
     return deployment.held(settings.run_dir)
-
-
-def choose_ports(settings: Settings, origins: Mapping[str, Origin]) -> Settings:
-    """Return the settings with free ports in place of those that are left to us."""
-    chosen: dict[str, object] = {}
-    if settings.api_port == 0:
-        chosen["api_port"] = free_port(settings.api_host)
-    elif problem := port_problem(settings.api_host, settings.api_port):
-        raise UpFailed(
-            f"the api cannot listen on {settings.api_host} port {settings.api_port}: {problem}",
-            hint="--port names another one; --port 0 takes a free one.",
-        )
-    endpoint = settings.master_endpoint
-    if origins["master_endpoint"].source == "default" or endpoint.endswith(":0"):
-        chosen["master_endpoint"] = f"tcp://127.0.0.1:{free_port('127.0.0.1')}"
-    settings = settings.model_copy(update=chosen)
-    return settings.model_copy(
-        update={"api_url": settings.api_url or f"http://{address(settings)}"}
-    )
-
-
-def free_port(host: str) -> int:
-    """Return a port that nobody listens on."""
-    with _listening(host, 0) as listener:
-        return int(listener.getsockname()[1])
-
-
-def port_problem(host: str, port: int) -> str:
-    """Return why nobody can listen there, or nothing."""
-    try:
-        _listening(host, port).close()
-    except OSError as error:
-        return error.strerror or str(error)
-    return ""
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(place)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,9 +26,18 @@ from zoe.cli.session import Session, session
 
 if TYPE_CHECKING:
     from zoe.client import Zoe
-    from zoe.model.rest import ExecutionDetail, ExecutionSummary, HistoryView, NodeView, WhyView
+    from zoe.model.rest import (
+        ExecutionDetail,
+        ExecutionSummary,
+        HistoryView,
+        NodeView,
+        Page,
+        WhyView,
+    )
 
 WATCH_SECONDS = 1.0
+CLEAR = "\033[H\033[2J"
+"""What makes a terminal begin again at its top."""
 LIST_MAX = 500
 
 app = typer.Typer()
@@ -48,19 +57,23 @@ def ps(
         while True:
             page = zoe.executions(all=all_, limit=limit)
             if watch and output is Format.TABLE and not as_json:
-                typer.clear() if hasattr(typer, "clear") else write("\033[H\033[2J")
-            show(
-                page.items,
-                output,
-                as_json,
-                lambda items=page.items: _executions(items),  # type: ignore[misc]
-                lambda items=page.items: (item.name for item in items),  # type: ignore[misc]
-            )
-            if page.next_cursor:
-                tell(f"(only the newest {limit}; --limit shows more)")
+                write(CLEAR)
+            _list(page, output, as_json)
             if not watch:
                 return
             time.sleep(WATCH_SECONDS)
+
+
+def _list(page: "Page[ExecutionSummary]", output: Format, as_json: bool) -> None:
+    show(
+        page.items,
+        output,
+        as_json,
+        lambda: _executions(page.items),
+        lambda: (item.name for item in page.items),
+    )
+    if page.next_cursor:
+        tell(f"(only the newest {len(page.items)}; --limit shows more)")
 
 
 def _executions(items: "list[ExecutionSummary]") -> str:
