@@ -18,6 +18,9 @@ from zoe.scheduler.placement import Held, Need, Placement, Snapshot
 from zoe.scheduler.queue import SortKey
 from zoe.scheduler.reasons import Usage, place_or_why_not
 
+CLEARED_AT_ONCE = 20
+"""How many executions have room cleared for them at one time; the others wait for their turn."""
+
 
 @dataclass(frozen=True, slots=True)
 class Demand:
@@ -201,8 +204,9 @@ def _seat(snapshot: Snapshot, demand: Demand, around: Surroundings, plan: Plan) 
     if (placed := snapshot.place_all(demand.essential)) is not None:
         plan.placements.extend(placed)
         return True
-    held = snapshot.place_all(demand.essential, now=False)
-    if held is None:
+    may_claim = len(plan.claims) < CLEARED_AT_ONCE
+    held = snapshot.place_all(demand.essential, now=False) if may_claim else None
+    if held is None and may_claim:
         victims = [held for held in around.victims() if held.instance_id not in plan.take_back]
         chosen = _fewest(snapshot, demand.essential, victims)
         for victim in chosen:
