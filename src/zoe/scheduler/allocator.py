@@ -70,6 +70,17 @@ class Allocator:
             self._never.pop(execution_id, None)
             self._untold.discard(execution_id)
 
+    def is_behind_blocked(self, execution_id: int) -> bool:
+        """Whether a waiting execution stands behind one that no plan could start at present.
+
+        Plans end at the one that is blocked, so none is needed for such an arrival.
+        """
+        if self._blocked is None or self._blocked[1] != self._state.room_version:
+            return False
+        blocked = self._blocked[0]
+        ahead = blocked in self._queue and blocked != execution_id
+        return ahead and self._queue.key_of(blocked) < self._queue.key_of(execution_id)
+
     def settle(self) -> None:
         """Plan and carry out until there is nothing more to place; then say why the rest waits."""
         while True:

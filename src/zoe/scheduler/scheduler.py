@@ -114,11 +114,15 @@ class Scheduler:
             self._look_at(record)
             self._unsettled = True
         restoring = isinstance(event, ExecutionRestored)  # others may not be known yet: no plans
-        if not restoring and (self._unsettled or self._state.room_version != self._settled_version):
+        if restoring:
+            pass
+        elif self._unsettled or self._state.room_version != self._settled_version:
             self._allocator.settle()
             self._allocator.report()
             self._unsettled = False
             self._settled_version = self._state.room_version
+        elif isinstance(event, ExecutionSubmitted):
+            self._allocator.report()
         if (due := self._state.next_due) is not None and due != self._wake:
             self._wake = due
             self._state.decisions.append(WakeAt(due))
@@ -179,7 +183,7 @@ class Scheduler:
             return
         self._state.set_status(record, ExecutionStatus.QUEUED, "in the queue")
         self._allocator.join(record.base)
-        self._unsettled = True
+        self._unsettled |= not self._allocator.is_behind_blocked(execution.id)
 
     def _restore(self, execution: Execution) -> None:
         if execution.id in self._state.records:
