@@ -1,8 +1,8 @@
 """Control groups of instances: limits, the count of kills for memory, and the end of a whole tree.
 
-Version 2 when it has the controllers, else version 1 with its controllers in several hierarchies
-(and version 2's ``cgroup.kill`` where it is mounted beside). Groups are made below the agent's own
-group, so limits above it hold; or at the nearest place above where that is allowed.
+Version 2 when it has the controllers, else version 1 with its controllers in several hierarchies.
+Groups are made below the agent's own group, so limits above it hold; or at the nearest place above
+where that is allowed.
 """
 
 import os
@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from zoe.backends.process import tree
 
-CONTROLLERS = ("memory", "cpu", "pids")
+CONTROLLERS = ("memory", "pids", "cpu")
+"""In the order in which a process enters their groups: once its cores are limited it is slow."""
 PROCESSES_MAX = 4096
 """Processes and threads of one instance: a fork bomb ends here."""
 _PERIOD_MICROSECONDS = 100_000
@@ -98,8 +99,10 @@ class Group:
 
     @property
     def entrances(self) -> list[str]:
-        """The files to which a process writes 0 to enter."""
-        return [str(folder / "cgroup.procs") for folder in self._folders.values()]
+        """The files to which a process of one thread writes 0 to enter."""
+        # To move whole processes the kernel stops forks on all cores, which takes milliseconds.
+        name = "cgroup.procs" if self._version == 2 else "tasks"
+        return [str(folder / name) for folder in self._folders.values()]
 
     def memory_kills(self) -> int:
         """How many of its processes the kernel has killed because memory ran out."""
@@ -141,8 +144,6 @@ def find_cgroups(name: str) -> Cgroups | None:
         parents = {key: _make_below(mounts[key], own.get(key, "/"), name) for key in CONTROLLERS}
         made = {key: path for key, path in parents.items() if path is not None}
         if len(made) == len(CONTROLLERS):
-            if "all" in mounts and (path := _make_below(mounts["all"], own.get("all", "/"), name)):
-                made["all"] = path
             return Cgroups(1, made)
         for path in made.values():
             _remove(path)
