@@ -148,9 +148,9 @@ def find_cgroups(name: str) -> Cgroups | None:
         for path in made.values():
             _remove(path)
     elif "all" in mounts:
-        path = _make_delegated(mounts["all"], own.get("all", "/"), name)
-        if path is not None:
-            return Cgroups(2, {"all": path})
+        delegated = _make_delegated(mounts["all"], own.get("all", "/"), name)
+        if delegated is not None:
+            return Cgroups(2, {"all": delegated})
     return None
 
 
