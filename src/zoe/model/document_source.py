@@ -9,6 +9,7 @@ stand for. Scalars follow the core schema of YAML 1.2 (``yes`` is a text). Keys 
 import json
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -23,6 +24,7 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
     StreamEndEvent,
 )
+from ruamel.yaml.parser import Parser
 from ruamel.yaml.scanner import Scanner, ScannerError
 
 from zoe.model.document_nodes import (
@@ -126,19 +128,44 @@ def _check_json(text: str, start: Place) -> None:
 class _Scanner(Scanner):
     """A scanner that stops at a flow collection too deep, not after looking for its end."""
 
+    def check_token(self, *choices: Any) -> bool:
+        # Half of the time of reading went into asking whether more is to be scanned first.
+        if self.tokens and not self.possible_simple_keys:
+            return not choices or isinstance(self.tokens[0], choices)
+        found: bool = super().check_token(*choices)
+        return found
+
     def fetch_flow_collection_start(self, TokenClass: Any, to_push: str) -> None:
         if len(self.flow_context) > MAX_DEPTH:
             raise ScannerError(None, None, _TOO_DEEP, self.reader.get_mark())
         super().fetch_flow_collection_start(TokenClass, to_push)
 
 
+class _Parser(Parser):
+    """A parser that looks its scanner up once."""
+
+    @cached_property
+    def scanner(self) -> Any:
+        return self.loader.scanner
+
+
+class _Yaml(YAML):
+    """YAML of these two alone; others look for plug-ins on the disk each time."""
+
+    def __init__(self) -> None:
+        super().__init__(typ="safe", pure=True)
+        self.Scanner = _Scanner
+        self.Parser = _Parser
+
+    def official_plug_ins(self) -> list[str]:
+        return []
+
+
 class _Composer:
     """Events of the parser to nodes: one pass, with the limits."""
 
     def __init__(self, text: str, start: Place, problems: list[Problem]) -> None:
-        yaml = YAML(typ="safe", pure=True)
-        yaml.Scanner = _Scanner
-        self._events: Iterator[Any] = yaml.parse(text)
+        self._events: Iterator[Any] = _Yaml().parse(text)
         self._place = start
         self._problems = problems
         self._nodes = 0
