@@ -3,13 +3,12 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from stack import SECONDS, Deployment, deployment_in, until
 
 ZAPP = """\
 zoe: 4
@@ -26,79 +25,14 @@ frameworks:
         resources: {cores: 0.1, memory: 32MiB}
         monitor: true
 """
-SECONDS = 60.0
-
 pytestmark = pytest.mark.timeout(300)  # many processes, on machines that may be busy
-
-
-def until(condition: Callable[[], object], seconds: float = SECONDS) -> None:
-    limit = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < limit, "waited in vain"
-        time.sleep(0.05)
-
-
-class Deployment:
-    """One data folder, and the command line for it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.data_dir = folder / "data"
-        self.zapp = folder / "small.yaml"
-        self.zapp.write_text(ZAPP)
-        self._environment = {k: v for k, v in os.environ.items() if not k.startswith("ZOE_")} | {
-            "HOME": str(folder),
-            "ZOE_PROCESS_CORES": "2",
-            "ZOE_PROCESS_MEMORY": "1GiB",
-            "ZOE_LEASE_SECONDS": "2",
-            "ZOE_API_PORT": "0",
-        }
-        self._folder = folder
-
-    def popen(self, *arguments: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            [sys.executable, "-m", "zoe.cli.main", "--data-dir", str(self.data_dir), *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=self._environment,
-            cwd=self._folder,
-        )
-
-    def zoe(self, *arguments: str, code: int = 0) -> str:
-        with self.popen(*arguments) as process:
-            out, err = process.communicate(timeout=SECONDS * 2)
-        assert process.returncode == code, f"zoe {arguments}: {process.returncode}\n{out}\n{err}"
-        return out + err
-
-    def programs(self) -> dict[str, int]:
-        record = json.loads((self.data_dir / "run/zoe.json").read_text())
-        return {"up": record["pid"], **record["programs"]}
-
-    def processes(self) -> set[int]:
-        """Return every process that has our folder in its arguments or environment."""
-        found, mark = set(), os.fsencode(self.data_dir)
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit() and int(entry.name) != os.getpid():
-                try:
-                    seen = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
-                except (OSError, ProcessLookupError):
-                    continue
-                if mark in seen:
-                    found.add(int(entry.name))
-        return found
 
 
 @pytest.fixture
 def deployment(tmp_path: Path) -> Iterator[Deployment]:
-    found = Deployment(tmp_path)
-    yield found
-    found.zoe("down", "--yes")
-    try:
-        until(lambda: not found.processes(), 15)
-    finally:
-        for pid in found.processes():
-            os.kill(pid, signal.SIGKILL)
+    (tmp_path / "small.yaml").write_text(ZAPP)
+    with deployment_in(tmp_path) as found:
+        yield found
 
 
 def test_from_up_to_down(deployment: Deployment) -> None:
@@ -108,10 +42,10 @@ def test_from_up_to_down(deployment: Deployment) -> None:
     assert "already running at http://127.0.0.1:" in deployment.zoe("up", code=1)
     assert "master: leads" in deployment.zoe("doctor")
 
-    told = deployment.zoe("run", str(deployment.zapp), "--name", "first", code=3)
+    told = deployment.zoe("run", "small.yaml", "--name", "first", code=3)
     assert "f.main.0| begins\n" in told
     assert "first failed" in told
-    name = deployment.zoe("submit", str(deployment.zapp)).strip()
+    name = deployment.zoe("submit", "small.yaml").strip()
     deployment.zoe("wait", name, code=3)
     assert deployment.zoe("logs", name) == "f.main.0| begins\nf.main.0| ends\n"
     listed = json.loads(deployment.zoe("ps", "-a", "--json"))
@@ -119,7 +53,7 @@ def test_from_up_to_down(deployment: Deployment) -> None:
     deployment.zoe("rm", name)
     deployment.zoe("show", name, code=4)
 
-    long = deployment.zoe("submit", str(deployment.zapp), "--set", "seconds=600").strip()
+    long = deployment.zoe("submit", "small.yaml", "--set", "seconds=600").strip()
     until(lambda: "begins" in deployment.zoe("logs", long))
     deployment.zoe("wait", long, "--timeout", "0.1", code=8)
     deployment.zoe("stop", long)
@@ -135,7 +69,7 @@ def test_a_part_that_is_killed_comes_back_and_the_work_goes_on(
     deployment: Deployment, part: str
 ) -> None:
     deployment.zoe("up", "--detach")
-    name = deployment.zoe("submit", str(deployment.zapp), "--set", "seconds=8").strip()
+    name = deployment.zoe("submit", "small.yaml", "--set", "seconds=8").strip()
     until(lambda: "begins" in deployment.zoe("logs", name))
     before = deployment.programs()[part]
     os.kill(before, signal.SIGKILL)
@@ -148,7 +82,7 @@ def test_when_up_is_killed_its_programs_end_and_applications_are_adopted(
     deployment: Deployment,
 ) -> None:
     deployment.zoe("up", "--detach")
-    name = deployment.zoe("submit", str(deployment.zapp), "--set", "seconds=12").strip()
+    name = deployment.zoe("submit", "small.yaml", "--set", "seconds=12").strip()
     until(lambda: "begins" in deployment.zoe("logs", name))
     programs = deployment.programs()
     os.kill(programs["up"], signal.SIGKILL)
@@ -162,7 +96,7 @@ def test_when_up_is_killed_its_programs_end_and_applications_are_adopted(
 
 def test_down_keep_leaves_applications_to_the_next_up(deployment: Deployment) -> None:
     deployment.zoe("up", "--detach")
-    name = deployment.zoe("submit", str(deployment.zapp), "--set", "seconds=10").strip()
+    name = deployment.zoe("submit", "small.yaml", "--set", "seconds=10").strip()
     until(lambda: "begins" in deployment.zoe("logs", name))
     deployment.zoe("down", "--keep")
     deployment.zoe("up", "--detach")
@@ -175,7 +109,7 @@ def test_ctrl_c_ends_everything_in_the_foreground(deployment: Deployment) -> Non
         assert up.stderr
         assert "Zoe is ready at http://127.0.0.1:" in up.stdout.readline()
         assert up.stdout.readline().startswith("Your access token, shown only now: zoe_")
-        deployment.zoe("submit", str(deployment.zapp), "--set", "seconds=600")
+        deployment.zoe("submit", "small.yaml", "--set", "seconds=600")
         up.send_signal(signal.SIGINT)
         up.communicate(timeout=SECONDS)
     assert up.returncode == 0
