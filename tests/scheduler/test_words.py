@@ -1,6 +1,5 @@
 import pytest
 
-from zoe.model.execution import Exit, ExitReason
 from zoe.model.resources import NOTHING, Resources
 from zoe.scheduler import words
 
@@ -36,17 +35,3 @@ def test_amounts(resources: Resources, said: str) -> None:
 )
 def test_durations(seconds: float, said: str) -> None:
     assert words.duration(seconds) == said
-
-
-@pytest.mark.parametrize(
-    ("exit", "said"),
-    [
-        (Exit(ExitReason.FAILED, code=3), "exited with 3"),
-        (Exit(ExitReason.FAILED, signal=9), "died from signal 9"),
-        (Exit(ExitReason.FAILED), "failed"),
-        (Exit(ExitReason.OUT_OF_MEMORY, code=137), "ran out of memory"),
-        (Exit(ExitReason.NOT_STARTED, message="no image"), "could not be started: no image"),
-    ],
-)
-def test_endings(exit: Exit, said: str) -> None:
-    assert words.ending(exit) == said

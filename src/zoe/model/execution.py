@@ -114,6 +114,28 @@ class Exit:
     code: int | None = None
     signal: int | None = None
     message: str = ""
+    """What the reason, the code and the signal do not say."""
+
+    @property
+    def sentence(self) -> str:
+        """How it ended, as the rest of a sentence about it: ``exited with 3``."""
+        if self.reason is ExitReason.FAILED and self.signal is not None:
+            said = f"died from signal {self.signal}"
+        elif self.reason is ExitReason.FAILED and self.code is not None:
+            said = f"exited with {self.code}"
+        else:
+            said = _ENDINGS[self.reason]
+        return f"{said}: {self.message}" if self.message else said
+
+
+_ENDINGS = {
+    ExitReason.COMPLETED: "has completed",
+    ExitReason.FAILED: "failed",
+    ExitReason.OUT_OF_MEMORY: "ran out of memory",
+    ExitReason.STOPPED: "was stopped",
+    ExitReason.LOST: "was lost",
+    ExitReason.NOT_STARTED: "could not be started",
+}
 
 
 class Outcome(StrEnum):

@@ -177,6 +177,7 @@ class ExitView(Answer):
     code: int | None = None
     signal: int | None = None
     message: str = ""
+    """The same as the rest of a sentence about it, with all that is known."""
 
 
 class InstanceView(Answer):

@@ -152,7 +152,7 @@ def report_stopped(
         _set_stopped(state, record, instance, exit, "stopped")
         finish_if_stopped(state, record)
         return
-    said = f"{instance.service} {words.ending(exit)}"
+    said = f"{instance.service} {exit.sentence}"
     if exit.reason is ExitReason.COMPLETED:
         _set_stopped(state, record, instance, exit, said)
     elif not instance.essential:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from zoe.model.execution import Execution, Exit, ExitReason
+from zoe.model.execution import Execution
 from zoe.model.resources import CORE, Resources
 
 _MEMORY_UNITS = ((1024**4, "TiB"), (1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"))
@@ -58,24 +58,3 @@ def listed(parts: Iterable[str]) -> str:
 def title(execution: Execution) -> str:
     """Name an execution: ``17 (wordcount)``."""
     return f"{execution.id} ({execution.name})"
-
-
-def ending(exit: Exit) -> str:
-    """Say how an instance ended, as the rest of a sentence about it."""
-    if exit.reason is ExitReason.FAILED and exit.signal is not None:
-        said = f"died from signal {exit.signal}"
-    elif exit.reason is ExitReason.FAILED and exit.code is not None:
-        said = f"exited with {exit.code}"
-    else:
-        said = _ENDINGS[exit.reason]
-    return f"{said}: {exit.message}" if exit.message else said
-
-
-_ENDINGS = {
-    ExitReason.COMPLETED: "has completed",
-    ExitReason.FAILED: "failed",
-    ExitReason.OUT_OF_MEMORY: "ran out of memory",
-    ExitReason.STOPPED: "was stopped by somebody else",
-    ExitReason.LOST: "was lost",
-    ExitReason.NOT_STARTED: "could not be started",
-}

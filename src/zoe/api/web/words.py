@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from zoe.model.execution import ExecutionStatus, ExitReason, Outcome
+from zoe.model.execution import ExecutionStatus, Outcome
 from zoe.model.resources import CORE
 from zoe.model.rest import EndView, ExecutionSummary, InstanceView, ResourcesView
 
@@ -116,25 +116,7 @@ def now_sentence(execution: ExecutionSummary) -> str:
 
 def exit_sentence(instance: InstanceView) -> str:
     """Say how an instance ended."""
-    ended = instance.exit
-    if ended is None:
-        return ""
-    match ended.reason:
-        case ExitReason.COMPLETED:
-            words = "completed"
-        case ExitReason.FAILED if ended.signal is not None:
-            words = f"killed by signal {ended.signal}"
-        case ExitReason.FAILED:
-            words = f"failed with exit code {ended.code}"
-        case ExitReason.OUT_OF_MEMORY:
-            words = "needed more memory than it may have"
-        case ExitReason.STOPPED:
-            words = "stopped by Zoe"
-        case ExitReason.LOST:
-            words = "lost with its node"
-        case ExitReason.NOT_STARTED:
-            words = "could not start"
-    return f"{words}: {ended.message}" if ended.message else words
+    return instance.exit.message if instance.exit else ""
 
 
 def percent(part: int, whole: int) -> float:

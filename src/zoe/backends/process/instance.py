@@ -130,7 +130,8 @@ class Instance:
         left_over = await self._kill_all()
         self.record.exit = self._exit(status)
         if left_over:
-            self.record.exit["message"] += f" (processes that cannot be ended: {left_over})"
+            said = (self.record.exit["message"], f"processes that cannot be ended: {left_over}")
+            self.record.exit["message"] = "; ".join(filter(None, said))
         elif self._group is not None:
             self._group.remove()
         self.record.status = "stopped"
@@ -156,8 +157,8 @@ class Instance:
         if code == 0:
             return {"reason": "completed", **how, "message": ""}
         if code > 0:
-            return {"reason": "failed", **how, "message": f"it exited with {code}"}
-        return {"reason": "failed", **how, "message": f"it died from {_signal_name(-code)}"}
+            return {"reason": "failed", **how, "message": ""}
+        return {"reason": "failed", **how, "message": _signal_name(-code)}
 
     async def _get_ready(self) -> None:
         check = self.record.check
