@@ -181,9 +181,9 @@ async def test_why_says_the_place_in_the_queue(api: Api, admin: httpx2.AsyncClie
     first = WhyView.model_validate((await admin.get(f"/api/v1/executions/{id}/why")).json())
     assert "safely stored" in first.summary
     await api.master.status(id, ExecutionStatus.QUEUED)
-    await api.master.record(Defer(id, 3, 1.0, (Reason("no-room", "No node has 8 cores."),)))
+    await api.master.record(Defer(id, 3, 1.0, (Reason("no-room", "no node has 8 cores"),)))
     why = WhyView.model_validate((await admin.get(f"/api/v1/executions/{id}/why")).json())
-    assert why.summary == "It is number 3 in the queue. No node has 8 cores."
+    assert why.summary == "It is number 3 in the queue: no node has 8 cores."
     assert [each.code for each in why.reasons] == ["no-room"]
 
 

@@ -93,8 +93,8 @@ def why_sentence(execution: Execution) -> str:
         case ExecutionStatus.QUEUED:
             position = execution.queue_position
             place = f"It is number {position} in the queue" if position else "It waits in the queue"
-            reasons = " ".join(reason.message for reason in execution.reasons)
-            return f"{place}. {reasons}".rstrip() if reasons else f"{place}."
+            reasons = "; ".join(reason.message for reason in execution.reasons)
+            return f"{place}: {reasons}." if reasons else f"{place}."
         case ExecutionStatus.STARTING:
             return f"It has its room; {running} of {total} instances run."
         case ExecutionStatus.RUNNING:
@@ -142,7 +142,7 @@ def exit_view(exit: Exit | None) -> ExitView | None:
     """Return how an instance ended."""
     if exit is None:
         return None
-    return ExitView(reason=exit.reason, code=exit.code, signal=exit.signal, message=exit.message)
+    return ExitView(reason=exit.reason, code=exit.code, signal=exit.signal, message=exit.sentence)
 
 
 def frameworks(

@@ -96,7 +96,7 @@ def _no_label(nodes: list[Node], need: Need) -> str:
 
 def _best_node(need: Need, nodes: list[Node], snapshot: Snapshot) -> tuple[str, str]:
     """Name the node that comes closest to having room for one instance, and say what it has."""
-    wants = f"needs {words.amount(need.each)} on one node for {need.service}"
+    wants = f"it needs {words.amount(need.each)} on one node for {need.service}"
     best = max(nodes, key=lambda node: _closeness(need.each, snapshot.available(node.name)))
     room = _said_of(need.each, snapshot.available(best.name))
     return best.name, f"{wants}; the best node, {best.name}, has {room}"
