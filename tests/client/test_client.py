@@ -180,10 +180,17 @@ def test_an_unready_server_is_an_answer() -> None:
     assert found.ready().store is False
 
 
-def test_references_cannot_leave_their_place() -> None:
-    script = Script(ok(EXECUTION))
-    script.zoe().show("../nodes?x")
-    assert script.requests[0].url.raw_path == b"/api/v1/executions/..%2Fnodes%3Fx"
+@pytest.mark.parametrize("ref", ["../nodes?x", "", " ", "Night", "n\n"])
+def test_what_no_execution_can_be_called_is_not_asked_for(ref: str) -> None:
+    script = Script()
+    with pytest.raises(NotFound, match="There is no execution"):
+        script.zoe().show(ref)
+    assert not script.requests
+
+
+def test_a_token_that_cannot_be_sent_is_refused() -> None:
+    with pytest.raises(NotAllowed, match="no token has"):
+        Zoe("http://127.0.0.1:1", "zoe_ü")
 
 
 def test_waiting_asks_until_the_end() -> None:

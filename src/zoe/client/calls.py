@@ -5,15 +5,15 @@ method of the same name and arguments for each. ``ref`` is an execution's id, it
 prefix of its name. Every call is safe to repeat, and is repeated when nobody answers.
 """
 
+import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
-from urllib.parse import quote
 
 from pydantic import BaseModel, ValidationError
 
-from zoe.client.errors import Rejected
+from zoe.client.errors import NotFound, Rejected
 from zoe.model.execution import ExecutionStatus
 from zoe.model.rest import (
     API_PREFIX,
@@ -43,6 +43,7 @@ Answer = TypeVar("Answer")
 Model = TypeVar("Model", bound=BaseModel)
 
 Ref = str | int
+_NAME_OR_ID = re.compile("[a-z0-9-]+")
 
 WAIT_SECONDS = 30.0
 """How long the api holds one request to wait; longer waits are several requests."""
@@ -244,7 +245,13 @@ def _as(model: type[Model]) -> Callable[[bytes], Model]:
 
 
 def _execution(ref: Ref) -> str:
-    return f"/executions/{quote(str(ref), safe='')}"
+    """Return the path of an execution. Raises NotFound for what no execution can be called."""
+    if not _NAME_OR_ID.fullmatch(str(ref)):
+        raise NotFound(
+            f"There is no execution {str(ref)!r}.",
+            hint="A name has lower-case letters, digits and hyphens.",
+        )
+    return f"/executions/{ref}"
 
 
 def _application(

@@ -9,7 +9,7 @@ import httpx2
 
 from zoe.client import calls
 from zoe.client.credentials import credentials
-from zoe.client.errors import no_answer
+from zoe.client.errors import NotAllowed, no_answer
 from zoe.model.rest import FollowEnd, HistoryView, LogText
 from zoe.settings import load_settings
 
@@ -36,12 +36,17 @@ class Target:
 
 def target(url: str, token: str) -> Target:
     """Return where requests go; what is not given comes from the settings and what was kept."""
-    if url and token:
-        return Target(url, token)
-    given = {name: value for name, value in (("api_url", url), ("token", token)) if value}
-    settings, _ = load_settings(given, os.environ)
-    found = credentials(settings)
-    return Target(found.url, found.token)
+    if not (url and token):
+        given = {name: value for name, value in (("api_url", url), ("token", token)) if value}
+        settings, _ = load_settings(given, os.environ)
+        found = credentials(settings)
+        url, token = found.url, found.token
+    if not (token.isascii() and token.isprintable()):
+        raise NotAllowed(
+            "the access token has characters that no token has",
+            hint="`zoe login` keeps another one.",
+        )
+    return Target(url, token)
 
 
 class Position:

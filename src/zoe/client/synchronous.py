@@ -95,7 +95,7 @@ class Zoe:
     def follow_events(
         self, ref: Ref | None = None, *, after: str = ""
     ) -> Iterator[HistoryView | FollowEnd]:
-        """Yield the history as it happens, of one execution from its beginning, or of all from now.
+        """Yield the history from its beginning and as it happens, of one execution or of all.
 
         ``after`` is the id of the last entry that is known already.
         """
