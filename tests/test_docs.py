@@ -66,4 +66,4 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_the_shown_application_is_the_one_that_is_shipped() -> None:
     tutorial = (ROOT / "docs/tutorial/first-zapp.md").read_text()
-    assert (ROOT / "docs/tutorial/hello.yaml").read_text() in tutorial
+    assert (ROOT / "zapps/hello/zapp.yaml").read_text() in tutorial
