@@ -114,7 +114,7 @@ async def test_running_follows_to_the_end(shell: Shell) -> None:
     await shell.end(1, Outcome.FAILED, 5)
     said = await running
     assert "driver.count.0| counted\n" in said
-    assert "dask.worker grows to 2" in said
+    assert "dask.worker grows to 2 instances" in said
     assert "night failed: it is over" in said
 
 

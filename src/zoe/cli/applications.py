@@ -13,6 +13,7 @@ from zoe.cli.output import (
     JsonOption,
     OutputOption,
     columns,
+    counted,
     indented,
     problem_line,
     show,
@@ -54,8 +55,8 @@ def validate(
             for problem in invalid.problems:
                 tell(problem_line(problem))
         else:
-            services = sum(1 for _ in zapp.services())
-            write(f"{found.file}: {zapp.name} is valid ({zapp.kind}, {services} services)")
+            services = counted(sum(1 for _ in zapp.services()), "service")
+            write(f"{found.file}: {zapp.name} is valid ({zapp.kind}, {services})")
     if wrong:
         raise typer.Exit(ExitCode.REJECTED)
 

@@ -8,7 +8,7 @@ import typer
 
 from zoe.cli import document
 from zoe.cli.document import ApplicationArgument, SetOption
-from zoe.cli.output import ExitCode, exit_code_of_end, tell, write
+from zoe.cli.output import ExitCode, counted, exit_code_of_end, tell, write
 from zoe.cli.session import Session, session
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def scale(
     with session(context).zoe() as zoe:
         for service, elastic in wanted:
             execution = zoe.scale(name, service, elastic)
-            tell(f"{execution.name} may have {elastic} elastic instances of {service}")
+            tell(f"{execution.name} may have {counted(elastic, 'elastic instance')} of {service}")
 
 
 def _count(text: str) -> tuple[str, int]:

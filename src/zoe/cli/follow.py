@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import TextIO
 
-from zoe.cli.output import clean, clock, is_colourful
+from zoe.cli.output import clean, clock, counted, is_colourful
 from zoe.client import AsyncZoe
-from zoe.model.execution import ExecutionStatus, InstanceStatus
+from zoe.model.execution import ExecutionStatus, ExitReason, InstanceStatus
 from zoe.model.rest import FollowEnd, HistoryView, LogText
 
 LINE_MAX = 64 * 1024
@@ -60,10 +60,13 @@ class Lines:
 
 @dataclass(slots=True)
 class Story:
-    """Turns the history of an execution into the few lines that people want to read."""
+    """Turns the history of an execution into the few lines that people want to read.
+
+    How it ended is not told: that is the last word of who follows.
+    """
 
     say: Callable[[str], None]
-    _waits: str = ""
+    _told: str = ""
     _running: dict[str, set[str]] = field(default_factory=dict)
     _ending: bool = False
 
@@ -72,39 +75,52 @@ class Story:
         match entry.kind:
             case "deferred":
                 position = entry.detail.get("queue_position")
-                waits = f"waits at place {position}: {entry.message}"
-                if waits != self._waits:
-                    self._tell(entry, waits)
-                self._waits = waits
+                self._tell(entry, f"waits at place {position}: {entry.message}")
             case "status":
-                status = entry.detail.get("status")
-                reason = f": {entry.message}" if entry.message else ""
-                self._tell(entry, f"{status}{reason}")
-                self._ending = status == ExecutionStatus.STOPPING
+                self._status(entry)
             case "instance" if not self._ending:
-                self._count(entry)
-            case "instance":
-                pass  # all of them end now
+                self._instance(entry)
+            case "instance" | "submitted":
+                pass  # all of them end now; that it is submitted has been said
             case _:
                 self._tell(entry, entry.message)
 
-    def _count(self, entry: HistoryView) -> None:
-        """Say how many instances of a service run, whenever an elastic one comes or goes."""
-        instance = entry.detail
-        running = self._running.setdefault(str(instance.get("service")), set())
-        before = len(running)
+    def _status(self, entry: HistoryView) -> None:
+        status = entry.detail.get("status")
+        if status == ExecutionStatus.STOPPING:
+            self._ending = True
+            self._tell(
+                entry, "stopping" if entry.message == self._told else f"stopping: {entry.message}"
+            )
+        elif status in (ExecutionStatus.STARTING, ExecutionStatus.RUNNING):
+            self._tell(entry, f"{status}: {entry.message}")
+
+    def _instance(self, entry: HistoryView) -> None:
+        """Say that the first of a service has started, and how many there are of an elastic one."""
+        instance, service = entry.detail, str(entry.detail.get("service"))
+        id, is_elastic = str(instance.get("id")), not instance.get("essential")
+        running = self._running.setdefault(service, set())
         if instance.get("status") == InstanceStatus.RUNNING:
-            running.add(str(instance.get("id")))
-        else:
-            running.discard(str(instance.get("id")))
-        if len(running) != before and not instance.get("essential"):
-            change = "grows" if len(running) > before else "shrinks"
-            self._tell(entry, f"{instance.get('service')} {change} to {len(running)}")
-        if instance.get("exit"):
-            self._tell(entry, f"{instance.get('id')}: {entry.message}")
+            if id not in running:
+                running.add(id)
+                if is_elastic:
+                    self._tell(entry, f"{service} grows to {counted(len(running), 'instance')}")
+                elif len(running) == 1:
+                    self._tell(entry, f"{service} has started")
+        elif id in running:
+            running.remove(id)
+            if is_elastic:
+                why = f": {entry.message}" if entry.message else ""
+                self._tell(entry, f"{service} shrinks to {counted(len(running), 'instance')}{why}")
+            else:
+                self._tell(entry, entry.message)
+        elif (instance.get("exit") or {}).get("reason") not in (None, ExitReason.STOPPED):
+            self._tell(entry, entry.message)  # it never ran
 
     def _tell(self, entry: HistoryView, text: str) -> None:
-        self.say(f"{clock(entry.at)} {text}")
+        if text != self._told:
+            self.say(f"{clock(entry.at)} {text}")
+        self._told = text
 
 
 async def follow(zoe: AsyncZoe, ref: int, say: Callable[[str], None]) -> None:

@@ -3,11 +3,12 @@
 import asyncio
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zoe.cli.output import Format, JsonOption, OutputOption, is_colourful, tell, write
+from zoe.cli.output import Format, JsonOption, OutputOption, clock, is_colourful, tell, write
 from zoe.cli.session import Session, session
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def up(
         typer.Option("--port", min=0, max=65535, help="Port of the api; 0 takes a free one."),
     ] = None,
     host: Annotated[str | None, typer.Option("--host", help="Address the api listens on.")] = None,
+    unseen: Annotated[bool, typer.Option("--unseen", hidden=True)] = False,
 ) -> None:
     """Start Zoe on this machine: PostgreSQL, master and api.
 
@@ -38,36 +40,45 @@ def up(
     current = session(context)
     settings, origins = current.load(api_port=port, api_host=host)
     if detach:
-        programs.make_folders(settings)
         options = ["--port", str(port)] if port is not None else []
         options += ["--host", host] if host is not None else []
         with busy("starting Zoe"):
-            running = programs.detach([*current.arguments, "up", *options], settings)
-        log = settings.logs_dir / "up.log"
-        write(f"Zoe runs at {running.url} (process {running.pid}, log {log})")
+            found, first = programs.detach(
+                [*current.arguments, "up", "--unseen", *options], settings
+            )
+        write(greeting(current, found, first, f"zoe{_options(current)} down"))
         return
     with programs.deployment_lock(settings):
         settings = ports.choose_ports(settings, origins)
-        tell(f"zoe: starting in {settings.data_dir}")
+        say(f"starting in {settings.data_dir}")
 
         def greet(found: "Credentials", first: bool) -> None:
-            for line in greeting(current, found, first):
-                write(line)
+            if unseen:  # our output is a log, which must not hold a token; who started us greets
+                say(f"ready at {found.url}")
+            else:
+                write(greeting(current, found, first, f"Ctrl-C, or zoe{_options(current)} down"))
 
-        asyncio.run(programs.stay_up(settings, lambda line: tell(f"zoe: {line}"), greet))
+        asyncio.run(programs.stay_up(settings, say, greet))
 
 
-def greeting(current: Session, found: "Credentials", first: bool) -> list[str]:
+def say(text: str) -> None:
+    """Tell what happens to the programs, with the time: it is read later, too."""
+    tell(f"{clock(datetime.now(UTC))} zoe: {text}")
+
+
+def greeting(current: Session, found: "Credentials", first: bool, end: str) -> str:
     """Return what a person wants to know once Zoe is ready."""
-    options = "".join(f" {argument}" for argument in current.arguments)
+    zoe = f"zoe{_options(current)}"
     lines = [f"Zoe is ready at {found.url}"]
     if first and found.token:
         lines += [f"Your access token, shown only now: {found.token}"]
-    return [
-        *lines,
-        f"Try:  zoe{options} run wordcount-dask   |  zoe{options} ps   |  zoe{options} nodes",
-        f"End:  Ctrl-C, or zoe{options} down",
-    ]
+    return "\n".join(
+        [*lines, f"Try:  {zoe} run hello  |  {zoe} ps -a  |  {zoe} nodes", f"End:  {end}"]
+    )
+
+
+def _options(current: Session) -> str:
+    return "".join(f" {argument}" for argument in current.arguments)
 
 
 @app.command()

@@ -149,6 +149,11 @@ def lasting(seconds: float) -> str:
     return f"{max(seconds, 0):.0f}s"
 
 
+def counted(count: int, noun: str) -> str:
+    """Say a count with its noun: ``1 service``, ``3 services``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def clock(moment: datetime) -> str:
     """Say when, in the local time zone."""
     return moment.astimezone().strftime("%H:%M:%S")

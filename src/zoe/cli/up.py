@@ -315,8 +315,13 @@ async def _live(up: Up, greet: Callable[[Credentials], None]) -> None:
     await up.watch()
 
 
-def detach(arguments: list[str], settings: Settings) -> Running:
-    """Run `zoe up` in the background and return when it is ready. Raises UpFailed."""
+def detach(arguments: list[str], settings: Settings) -> tuple[Credentials, bool]:
+    """Run `zoe up` in the background; when it is ready, return where, and if the token is new.
+
+    Raises UpFailed and AlreadyRunning.
+    """
+    with deployment_lock(settings):
+        is_new = kept(settings.data_dir) is None
     log_path = settings.logs_dir / "up.log"
     rotate(log_path)
     with log_path.open("wb") as log:
@@ -330,7 +335,7 @@ def detach(arguments: list[str], settings: Settings) -> Running:
     while True:
         running = deployment.read(settings.run_dir)
         if running and running.ready and running.pid == process.pid:
-            return running
+            return kept(settings.data_dir) or Credentials(running.url), is_new
         if (code := process.poll()) is not None:
             raise UpFailed(f"zoe up {ending(code)}:\n{tail(log_path)}")
         time.sleep(0.05)

@@ -39,6 +39,7 @@ WATCH_SECONDS = 1.0
 CLEAR = "\033[H\033[2J"
 """What makes a terminal begin again at its top."""
 LIST_MAX = 500
+EVENTS_MAX = 1000
 
 app = typer.Typer()
 
@@ -78,10 +79,10 @@ def _list(page: "Page[ExecutionSummary]", output: Format, as_json: bool) -> None
 
 def _executions(items: "list[ExecutionSummary]") -> str:
     rows = (
-        (item.id, item.name, item.application, item.status, _remark(item), ago(item.submitted_at))
+        (item.id, item.name, item.application, item.status, ago(item.submitted_at), _remark(item))
         for item in items
     )
-    return columns(("ID", "NAME", "APPLICATION", "STATUS", "", "AGE"), rows)
+    return columns(("ID", "NAME", "APPLICATION", "STATUS", "AGE", ""), rows)
 
 
 def _remark(item: "ExecutionSummary") -> str:
@@ -142,7 +143,7 @@ def _detail(found: "ExecutionDetail") -> str:
                 instance.node,
                 instance.address,
                 ago(instance.started_at),
-                instance.exit.message or instance.exit.reason if instance.exit else "",
+                instance.exit.message if instance.exit else "",
             )
             for instance in found.instances
         )
@@ -223,7 +224,7 @@ def events(
     context: typer.Context,
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="Of one execution.")] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as they come.")] = False,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 1000,
+    limit: Annotated[int, typer.Option(min=1, max=EVENTS_MAX, help="At most so many.")] = 1000,
     output: OutputOption = Format.TABLE,
     as_json: JsonOption = False,
 ) -> None:
@@ -233,8 +234,11 @@ def events(
         if follow:
             _follow_events(zoe, name, fmt)
             return
-        found = zoe.events(name, limit=limit).items
+        page = zoe.events(name, limit=limit)
+    found = page.items
     show(found, fmt, False, lambda: _history(found), lambda: (entry.id for entry in found))
+    if page.next_cursor:
+        tell(f"(only the oldest {len(found)}; -f shows all of them, and goes on)")
 
 
 def _follow_events(zoe: "Zoe", name: str | None, output: Format) -> None:
@@ -285,9 +289,13 @@ def _nodes(found: "list[NodeView]") -> str:
             f"{memory(node.free.memory_bytes)} of {memory(node.capacity.memory_bytes)}",
             f"{node.free.gpus} of {node.capacity.gpus}",
             len(node.instances),
-            node.message or " ".join(node.labels),
+            " ".join(node.labels),
         )
         for node in found
     )
-    headings = ("NODE", "STATUS", "FREE CORES", "FREE MEMORY", "FREE GPUS", "INSTANCES", "")
-    return columns(headings, rows)
+    headings = ("NODE", "STATUS", "FREE CORES", "FREE MEMORY", "FREE GPUS", "INSTANCES", "LABELS")
+    told: dict[str, list[str]] = {}
+    for node in found:
+        told.setdefault(node.message, []).append(node.name)
+    notes = [f"{', '.join(names)}: {message}" for message, names in told.items() if message]
+    return "\n".join([columns(headings, rows), *notes])
