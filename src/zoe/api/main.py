@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import socket
-import sys
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -115,12 +114,14 @@ async def open_store(store: Store) -> None:
 
 
 def keep_token(file: Path, token: str) -> None:
-    """Show the administrator's token once, and leave it where the command line looks."""
+    """Leave the administrator's first token where the command line looks; no log gets it."""
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(descriptor, "w") as kept:
         kept.write(token + "\n")
-    sys.stdout.write(f"The administrator's access token, shown only now: {token}\n")
-    sys.stdout.flush()
+    log.info(
+        "the administrator's first access token is in a file; keep it and remove that",
+        file=str(file),
+    )
 
 
 def main() -> None:
