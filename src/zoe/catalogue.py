@@ -5,8 +5,9 @@
 others: its problems are told where it is used or listed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from zoe.model.errors import Problem, ZAppInvalid, ZoeError
@@ -49,13 +50,34 @@ def packaged_catalogue() -> Path:
 def frameworks(folder: Path | None = None) -> Mapping[str, tuple[str, str]]:
     """Return each framework's file name and text by its name, for :func:`read_zapp`.
 
-    ``folder`` is the packaged catalogue by default. CatalogueUnusable when it or a file in it
-    cannot be read.
+    ``folder`` is the packaged catalogue by default. It is looked at when a name is asked for, and
+    a file in it when it is taken: then CatalogueUnusable when that cannot be read.
     """
-    return {
-        file.parent.name: (str(file), _text(file))
-        for file in _files(folder or packaged_catalogue(), "framework.yaml")
-    }
+    return _Frameworks(folder or packaged_catalogue())
+
+
+class _Frameworks(Mapping[str, tuple[str, str]]):
+    """The frameworks of a folder; most applications use none of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @cached_property
+    def _files(self) -> Mapping[str, Path]:
+        return {file.parent.name: file for file in _files(self._folder, "framework.yaml")}
+
+    def __getitem__(self, name: str) -> tuple[str, str]:
+        file = self._files[name]
+        return str(file), _text(file)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._files
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
 
 
 def applications(folder: Path | None = None) -> tuple[Application, ...]:

@@ -83,11 +83,19 @@ def test_one_that_is_wrong_does_not_hide_the_others(folder: Path) -> None:
 
 def test_what_cannot_be_read(folder: Path) -> None:
     with pytest.raises(CatalogueUnusable, match="No such file or directory") as raised:
-        frameworks(folder / "nowhere")
+        list(frameworks(folder / "nowhere"))
     assert raised.value.hint == "the setting zapps_dir names its folder"
     (folder / "pair/framework.yaml").write_bytes(b"\xff")
     with pytest.raises(CatalogueUnusable, match="is not UTF-8 text"):
-        frameworks(folder)
+        frameworks(folder)["pair"]
+
+
+def test_a_catalogue_is_looked_at_only_by_those_who_use_it(folder: Path) -> None:
+    uses = (folder / "both/zapp.yaml").read_text()
+    alone = uses.replace("use: pair", "services: {s: {command: [x]}}")
+    assert read_zapp(alone, catalogue=frameworks(folder / "nowhere"))
+    with pytest.raises(CatalogueUnusable, match="No such file or directory"):
+        read_zapp(uses, catalogue=frameworks(folder / "nowhere"))
 
 
 def test_a_file_too_long_is_not_read_whole(folder: Path) -> None:

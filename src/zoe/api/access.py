@@ -14,6 +14,7 @@ from fastapi import Request
 
 from zoe.api.parts import Parts, parts_of
 from zoe.api.session import read_session
+from zoe.api.tokens import Tokens
 from zoe.model.errors import ZoeError
 from zoe.model.execution import Execution
 from zoe.store.base import NotFound, Store, Token
@@ -93,14 +94,14 @@ async def first_token(store: Store) -> str | None:
     return text
 
 
-async def actor_of_token(store: Store, text: str) -> Actor | None:
+async def actor_of_token(tokens: Tokens, text: str) -> Actor | None:
     """Return whose token this is, if it is one."""
-    return await actor_of_hash(store, token_hash(text)) if text.startswith(TOKEN_PREFIX) else None
+    return await actor_of_hash(tokens, token_hash(text)) if text.startswith(TOKEN_PREFIX) else None
 
 
-async def actor_of_hash(store: Store, hash: str) -> Actor | None:
+async def actor_of_hash(tokens: Tokens, hash: str) -> Actor | None:
     """Return whose token has this hash, if there is one."""
-    token = await store.find_token(hash)
+    token = await tokens.find(hash)
     return Actor(token.user, token.role, token.name) if token else None
 
 
@@ -114,7 +115,7 @@ async def actor(request: Request) -> Actor:
     scheme, _, text = request.headers.get("authorization", "").partition(" ")
     if scheme:
         found = (
-            await actor_of_token(parts.store, text.strip()) if scheme.lower() == "bearer" else None
+            await actor_of_token(parts.tokens, text.strip()) if scheme.lower() == "bearer" else None
         )
         if found is None:
             raise Unauthenticated(
@@ -131,4 +132,4 @@ async def actor(request: Request) -> Actor:
 async def actor_of_session(request: Request, parts: Parts) -> Actor | None:
     """Return who is signed in on the pages, if their token still exists."""
     session = read_session(request, parts.settings.deployment, parts.session_key)
-    return await actor_of_hash(parts.store, session.token_hash) if session else None
+    return await actor_of_hash(parts.tokens, session.token_hash) if session else None

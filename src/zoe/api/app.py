@@ -14,6 +14,7 @@ from zoe.api.metrics import Metrics
 from zoe.api.middleware import Border
 from zoe.api.parts import Parts
 from zoe.api.session import load_session_key
+from zoe.api.tokens import Tokens
 from zoe.api.web import pages
 from zoe.model.rest import API_PREFIX, Problem
 from zoe.rpc.client import Client
@@ -34,6 +35,7 @@ def make_app(
     parts = Parts(
         settings=settings,
         store=store,
+        tokens=Tokens(store.find_token),
         master=master,
         feed=Feed(store),
         metrics=metrics,

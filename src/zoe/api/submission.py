@@ -20,6 +20,9 @@ from zoe.model.zapp_yaml import read_zapp
 from zoe.store.base import NewExecution
 
 KEY_LENGTH = 255
+AT_ONCE_MAX = 4096
+"""Characters that are read while all others wait, for milliseconds; more are read in a thread,
+which lets the others have their turn but makes them, and the commits, wait longer in all."""
 
 OPENAPI_BODY: dict[str, Any] = {
     "requestBody": {
@@ -96,6 +99,8 @@ def _checked(content: object) -> SubmitRequest:
 
 async def checked_zapp(parts: Parts, submission: SubmitRequest) -> ZApp:
     """Return the application that is described; raises ZAppInvalid with every error."""
+    if len(submission.document) <= AT_ONCE_MAX:
+        return _read(parts, submission)
     return await run_in_threadpool(_read, parts, submission)
 
 

@@ -55,7 +55,7 @@ def read_zapp(
     ``parameters`` are the values that its user chose; ``catalogue`` maps the names of frameworks
     that it may use to their files' names and texts.
     """
-    reading = _Reading(file, catalogue or {})
+    reading = _Reading(file, {} if catalogue is None else catalogue)
     zapp = reading.application(text, parameters or {})
     if zapp is None or reading.problems:
         raise reading.invalid()

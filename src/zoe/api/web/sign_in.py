@@ -81,7 +81,7 @@ async def sign_in_form(
     parts = parts_of(request)
     if not is_same_origin(request):
         raise Forbidden("This form was not sent from our own page.", hint="Load the page again.")
-    if await actor_of_token(parts.store, token.strip()) is None:
+    if await actor_of_token(parts.tokens, token.strip()) is None:
         wrong = page("sign_in.html", request, None, next=next, is_wrong=True)
         wrong.status_code = 401
         return wrong
