@@ -9,14 +9,14 @@ FIND_PYTHON := for p in python3 python3.14 python3.13 python3.12 python3.11; do 
 PYTHON ?= $(shell $(FIND_PYTHON))
 UV ?= $(shell command -v uv)
 
-UNIT := tests --ignore=tests/conformance --ignore=tests/integration --ignore=tests/e2e \
-	--ignore=tests/bench
-BROWSER := tests/e2e/test_browser.py
+SERVICES := tests/conformance tests/integration
+UNIT := tests $(foreach part,$(SERVICES) tests/e2e tests/bench,--ignore=$(part))
+FUZZED := tests/properties tests/conformance/test_store_twins.py
 SEEDS ?= 20
 START ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test check unit bench fuzz docs lock clean
+.PHONY: help install dev demo test check lint unit services bench fuzz docs lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -28,23 +28,33 @@ dev: .venv/.installed-dev ## Make .venv with the tools for working on Zoe, too.
 demo: .venv/.installed ## Run a distributed application, and a second one that takes room from it.
 	$(BIN)/python demo/run.py
 
-test: .venv/.installed-dev ## Run every test; says which were skipped, and why.
-	$(BIN)/pytest --ignore=$(BROWSER)
-	$(BIN)/pytest $(BROWSER)
+test: unit services ## Run every test; says which were skipped, and why.
 
-check: .venv/.installed-dev ## Format, lint, types, contracts, and the tests that need no service.
+check: lint unit ## Format, lint, types, contracts, and the tests that need no service.
+
+lint: .venv/.installed-dev
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python scripts/vendor_web.py --check
+
+unit: .venv/.installed-dev
 	$(BIN)/pytest $(UNIT) -n 2 -q
+
+# They wait for programs more than they compute, so there are more workers than cores. The demo and
+# the browser have time limits of their own and go one by one.
+services: .venv/.installed-dev ## Run the tests that need databases, programs or a browser.
+	$(BIN)/pytest $(SERVICES) -n 3 -q
+	$(BIN)/pytest tests/e2e -q
 
 bench: .venv/.installed-dev ## Measure, as JSON lines; SUITE=name for one suite.
 	$(BIN)/python tests/bench/run.py $(SUITE)
 
-fuzz: .venv/.installed-dev ## Property tests with SEEDS=20 seeds from START=0.
+fuzz: .venv/.installed-dev ## More examples of the properties, with SEEDS=20 seeds from START=0.
 	@for seed in $$(seq $(START) $$(($(START) + $(SEEDS) - 1))); do \
-		$(BIN)/pytest tests/properties -q --hypothesis-seed=$$seed || \
+		SEED=$$seed $(BIN)/pytest $(FUZZED) -n 2 -q --timeout=600 \
+			--hypothesis-profile=fuzz --hypothesis-seed=$$seed || \
 		{ echo "to see it again: make fuzz SEEDS=1 START=$$seed"; exit 1; }; \
 	done
 

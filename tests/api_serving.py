@@ -189,10 +189,25 @@ def write_log(
 
 
 class Server(uvicorn.Server):
-    """A server inside a test: signals belong to pytest."""
+    """A server inside a test: it starts and ends at once, where uvicorn looks each 0.1 s."""
 
-    def install_signal_handlers(self) -> None:
-        pass
+    async def start(self) -> None:
+        self.config.load()
+        self.lifespan = self.config.lifespan_class(self.config)
+        await self.startup()
+        assert self.started
+
+    async def stop(self) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        try:
+            await until(lambda: not self.server_state.connections and not self.server_state.tasks)
+        finally:
+            for task in self.server_state.tasks:
+                task.cancel()
+            await self.lifespan.shutdown()
 
 
 @dataclass
@@ -247,27 +262,21 @@ async def serving(
             lifespan="on",
             proxy_headers=False,
             server_header=False,
-            timeout_graceful_shutdown=1,
         )
         server = Server(config)
         feed: Feed = app.state.parts.feed
-        task = asyncio.create_task(server.serve())
+        await server.start()
         try:
-            async with asyncio.timeout(10):
-                while not server.started:
-                    assert not task.done(), task.exception()
-                    await asyncio.sleep(0.01)
             port = server.servers[0].sockets[0].getsockname()[1]
             url = f"http://127.0.0.1:{port}"
             yield Api(url, token, settings, store, Master(store), feed)
         finally:
             feed.close()
-            server.should_exit = True
-            await task
+            await server.stop()
     await store.close()
 
 
-async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Return when ``condition`` holds; fails after ``seconds``."""
     async with asyncio.timeout(seconds):
         while not condition():

@@ -6,7 +6,6 @@ the master crashes, before or after its effects, and starts again from what was 
 oracles here and in ``check_invariants`` use none of the scheduler's own arithmetic.
 """
 
-import os
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -470,18 +469,13 @@ OPTIONS = [
 ]
 
 
-EXAMPLES = int(os.environ.get("ZOE_FUZZ_EXAMPLES", "8"))
+EXAMPLES = settings.default.max_examples // 12
+"""Each is a world of its own with hundreds of events."""
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=lambda each: "-".join(map(str, each.values())))
 @given(seed=st.integers(0, 1 << 32), steps=st.integers(0, 200))
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-    derandomize=True,
-    database=None,
-)
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
 def test_every_promise_holds_through_faults_and_crashes(
     options: dict[str, object], seed: int, steps: int
 ) -> None:

@@ -27,6 +27,8 @@ FULL_DOCUMENT: dict[str, Any] = json.loads(
     json.dumps(YAML(typ="safe", pure=True).load(FULL.replace("python:3.12", "python")))
 )
 SCHEMA = jsonschema_rs.validator_for(json_schema())
+EXAMPLES = settings.default.max_examples // 2
+"""For those that read a whole application."""
 
 names = st.text("abc0", min_size=1, max_size=3) | st.sampled_from(["a-b", "b-c", "a--b"])
 texts = st.text(st.characters(exclude_categories=("Cc", "Cs", "Cn")), max_size=12)
@@ -123,7 +125,7 @@ def applications(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(applications())
-@settings(max_examples=50)
+@settings(max_examples=EXAMPLES)
 def test_a_good_application_keeps_its_meaning(document: dict[str, Any]) -> None:
     text = json.dumps(document)
     if wrong := wrong_in(read_zapp, text):
@@ -148,7 +150,7 @@ def test_a_good_application_keeps_its_meaning(document: dict[str, Any]) -> None:
 
 
 @given(st.data())
-@settings(max_examples=50)
+@settings(max_examples=EXAMPLES)
 def test_a_damaged_text_gets_problems_with_places(data: st.DataObject) -> None:
     text = FULL
     characters = st.characters() | st.sampled_from("{}[]:,&*!|>'\"%#-? \n\t$")
@@ -174,7 +176,7 @@ def paths(value: object) -> list[tuple[str | int, ...]]:
 
 
 @given(st.sampled_from([path for path in paths(FULL_DOCUMENT) if path]), json_values, st.data())
-@settings(max_examples=50)
+@settings(max_examples=EXAMPLES)
 def test_a_changed_value_is_refused_or_valid_by_the_schema(
     path: tuple[str | int, ...], value: object, data: st.DataObject
 ) -> None:

@@ -1,0 +1,71 @@
+"""Real components that a machine may lack: their tests are skipped there, unless they must run.
+
+A test says ``@pytest.mark.component("postgres")``. When ``ZOE_TEST_REQUIRE`` is set, only a test
+of a component that it does not name may be skipped; any other skip, whatever its reason, fails.
+"""
+
+import os
+import shutil
+from collections.abc import Generator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+TRACES = Path(__file__).parents[2] / "shared" / "traces"
+ZAPPS = Path(__file__).parents[2] / "shared" / "zapps"
+LACKING = "this machine has no "
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+
+def is_present(component: str) -> bool:
+    """Whether this machine has ``component``."""
+    match component:
+        case "postgres":
+            return any(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+        case "browser":
+            return shutil.which("chromium") is not None
+        case "root":
+            return os.geteuid() == 0
+        case "cgroups":
+            return os.geteuid() == 0 and Path("/sys/fs/cgroup").is_dir()
+        case "shared":
+            return TRACES.is_dir() and ZAPPS.is_dir()
+        case _:
+            raise AssertionError(f"nobody said how to find the component {component}")
+
+
+def required() -> set[str] | None:
+    """Return the components that must be there; None when any may be absent."""
+    names = os.environ.get("ZOE_TEST_REQUIRE")
+    return None if names is None else set(names.split(","))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("component"):
+        if not is_present(mark.args[0]):
+            pytest.skip(LACKING + mark.args[0])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    return refuse_skip((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    return refuse_skip((yield))
+
+
+def refuse_skip(report: Report) -> Report:
+    """Make a failure of a skip that the person who runs the tests did not allow."""
+    names = required()
+    if names is None or not report.skipped or hasattr(report, "wasxfail"):
+        return report
+    assert isinstance(report.longrepr, tuple)
+    reason = report.longrepr[2].removeprefix("Skipped: ")
+    lacking = reason.removeprefix(LACKING)
+    if lacking == reason or lacking in names:
+        report.outcome = "failed"
+        report.longrepr = f"skipped, and must not be (ZOE_TEST_REQUIRE): {reason}"
+    return report
