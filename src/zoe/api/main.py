@@ -12,6 +12,7 @@ from types import FrameType
 
 import structlog
 import uvicorn
+import uvloop
 
 from zoe.api.access import first_token
 from zoe.api.app import make_app
@@ -89,7 +90,6 @@ async def serve(settings: Settings) -> None:
             host=settings.api_host,
             port=settings.api_port,
             http="httptools",
-            loop="uvloop",
             log_config=None,
             access_log=False,
             server_header=False,
@@ -129,7 +129,8 @@ def main() -> None:
     try:
         settings, _ = load_settings()
         configure(settings.log_level, settings.log_format)
-        asyncio.run(serve(settings))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(settings))
     except ZoeError as error:
         raise SystemExit(f"zoe api: {error}" + (f"\n{error.hint}" if error.hint else "")) from None
 
