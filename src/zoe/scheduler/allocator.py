@@ -70,11 +70,13 @@ class Allocator:
             self._never.pop(execution_id, None)
             self._untold.discard(execution_id)
 
-    def is_behind_blocked(self, execution_id: int) -> bool:
-        """Whether a waiting execution stands behind one that no plan could start at present.
+    def is_out_of_reach(self, execution_id: int) -> bool:
+        """Whether no plan could start a waiting execution, so that its arrival needs none.
 
-        Plans end at the one that is blocked, so none is needed for such an arrival.
+        It asks for what no node has, or stands behind one that is blocked, where plans end.
         """
+        if self._why_never(self._state.records[execution_id]) is not None:
+            return True
         if self._blocked is None or self._blocked[1] != self._state.room_version:
             return False
         blocked = self._blocked[0]

@@ -183,7 +183,7 @@ class Scheduler:
             return
         self._state.set_status(record, ExecutionStatus.QUEUED, "in the queue")
         self._allocator.join(record.base)
-        self._unsettled |= not self._allocator.is_behind_blocked(execution.id)
+        self._unsettled |= not self._allocator.is_out_of_reach(execution.id)
 
     def _restore(self, execution: Execution) -> None:
         if execution.id in self._state.records:
