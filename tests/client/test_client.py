@@ -128,6 +128,18 @@ def test_a_server_that_stays_away_is_unreachable() -> None:
     assert len(script.requests) > 1
 
 
+def test_attempts_that_take_long_count_as_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(calls, "monotonic", lambda: clock[0])
+    pauses = calls.patience(1.0)
+    clock[0] = 40.0  # the first one began before anything was wrong
+    assert next(pauses) == 0.05
+    clock[0] += 2.0
+    assert next(pauses, None) is None
+    assert len(list(calls.patience(1.0))) > 3, "quick failures are tried again more often"
+    assert list(calls.patience(0)) == []
+
+
 @pytest.mark.parametrize(
     ("status", "code", "kind"),
     [

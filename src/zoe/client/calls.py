@@ -9,6 +9,7 @@ import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -220,6 +221,15 @@ def pauses(seconds: float) -> Iterator[float]:
         yield min(pause, seconds)
         seconds -= pause
         pause = min(pause * 2, 2.0)
+
+
+def patience(seconds: float) -> Iterator[float]:
+    """Yield :func:`pauses`, until it is ``seconds`` since the first failure: attempts take time."""
+    until = monotonic() + seconds
+    for pause in pauses(seconds):
+        yield pause
+        if monotonic() >= until:
+            return
 
 
 def url_of(server: str, path: str) -> str:

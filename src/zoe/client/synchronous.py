@@ -105,7 +105,7 @@ class Zoe:
 
     def ask(self, call: Call[Answer]) -> Answer:
         """Make a request, again while nobody answers. Raises RequestFailed and its kinds."""
-        pauses = calls.pauses(self._retry_seconds)
+        pauses = calls.patience(self._retry_seconds)
         url = calls.url_of(self.url, call.path)
         sent = calls.arguments(call, self._target.token)
         while True:
