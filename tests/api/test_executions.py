@@ -103,6 +103,7 @@ async def test_the_same_key_submits_once(admin: httpx2.AsyncClient) -> None:
     [
         (b"{", "application/json", 400, "request-invalid"),
         (b"[" * 100_000, "application/json", 400, "request-invalid"),
+        (b'{"document": ' + b"9" * 5000 + b"}", "application/json", 400, "request-invalid"),
         (b"[]", "application/json", 422, "request-invalid"),
         (b"{}", "application/json", 422, "request-invalid"),
         (b'{"document": 1}', "application/json", 422, "request-invalid"),

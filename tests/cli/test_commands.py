@@ -129,7 +129,7 @@ async def test_running_follows_to_the_end(shell: Shell) -> None:
         (["submit", "no-such-app"], 1, "neither a file nor an application"),
         (["submit", "DASK", "--set", "workers"], 2, "NAME=VALUE"),
         (["submit", "DASK", "--set", "workers=99"], 5, "workers"),
-        (["submit", "DASK", "--name", "Not A Name"], 5, "name"),
+        (["submit", "DASK", "--name", "Not A Name"], 5, "name: use 1 to 63 lower-case letters"),
         (["scale", "x", "spark.worker=-1"], 2, "SERVICE=N"),
         (["plan", "DASK"], 7, "master"),
         (["--url", "http://127.0.0.1:1", "ps"], 7, "cannot be reached"),

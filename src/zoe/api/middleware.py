@@ -40,7 +40,10 @@ def allowed_hosts(settings: Settings) -> frozenset[str]:
 
 def is_allowed(host: str, hosts: frozenset[str], *, any_address: bool) -> bool:
     """Whether the ``Host`` of a request is one of ours; a bare address is no name to point."""
-    name = (urlsplit(f"//{host}").hostname or "").lower()
+    try:
+        name = (urlsplit(f"//{host}").hostname or "").lower()
+    except ValueError:
+        return False
     return name in hosts or (any_address and _is_address(name))
 
 

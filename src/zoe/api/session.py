@@ -10,7 +10,7 @@ import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from fastapi import Request, Response
 from itsdangerous import BadSignature, URLSafeTimedSerializer
@@ -63,9 +63,8 @@ def end_session(response: Response, deployment: str) -> None:
 
 def is_same_origin(request: Request) -> bool:
     """Whether the browser says that one of our own pages sent this; silence is a no."""
-    origin = request.headers.get("origin", "")
-    if origin:
-        return urlsplit(origin).netloc == request.headers.get("host", "")
+    if origin := request.headers.get("origin", ""):
+        return _split(origin).netloc == request.headers.get("host", "")
     return request.headers.get("sec-fetch-site", "") == "same-origin"
 
 
@@ -76,10 +75,18 @@ def is_own_form(session: Session, csrf: str) -> bool:
 
 def local_path(path: str) -> str:
     """Return ``path`` if it leads to a page of ours, else the first page."""
-    parts = urlsplit(path)
+    parts = _split(path)
     is_ours = path.startswith("/") and not path.startswith(("//", "/\\"))
     is_plain = path.isprintable() and "\\" not in path and not parts.netloc and not parts.scheme
     return path if is_ours and is_plain else "/executions"
+
+
+def _split(url: str) -> SplitResult:
+    """Split an address of a stranger; one that makes no sense is another site's."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return SplitResult("unknown", "unknown", "", "", "")
 
 
 def load_session_key(folder: Path) -> bytes:

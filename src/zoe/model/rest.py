@@ -5,12 +5,14 @@ cores are in thousandths. New fields may appear in answers: readers ignore what 
 Unknown fields in requests are errors.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from zoe.model.cluster import NodeStatus
 from zoe.model.execution import (
@@ -53,10 +55,18 @@ class Answer(BaseModel):
 class Question(BaseModel):
     """What the api receives: immutable, and strict about unknown fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", regex_engine="python-re")
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 # Requests.
+
+
+def _check_name(name: str) -> str:
+    if name and not re.fullmatch(NAME_PATTERN, name):
+        raise PydanticCustomError(
+            "name", "use 1 to 63 lower-case letters, digits and hyphens, not digits alone"
+        )
+    return name
 
 
 class SubmitRequest(Question):
@@ -66,7 +76,11 @@ class SubmitRequest(Question):
     """The application description, YAML or JSON, as the user wrote it."""
     file: str = ""
     """Name of the file, for the places in error messages."""
-    name: Annotated[str, Field(pattern=rf"{NAME_PATTERN}|^$")] = ""
+    name: Annotated[
+        str,
+        AfterValidator(_check_name),
+        Field(json_schema_extra={"pattern": rf"{NAME_PATTERN}|^$"}),
+    ] = ""
     """Name of the execution; empty: a readable random one."""
     parameters: dict[str, ParameterValue] = {}
 
