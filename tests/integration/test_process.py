@@ -150,6 +150,20 @@ async def test_the_shrink_hook_runs_inside_before_sigterm(
     assert output(world, instance) == "up\ndrained 0\n"
 
 
+async def test_variables_of_the_check_and_of_the_hook_are_resolved(
+    world: ProcessWorld, backend: ProcessBackend
+) -> None:
+    main = ("sh", "-c", "echo > here.0; trap 'cat hooked; exit' TERM; while :; do sleep 0.01; done")
+    check = CommandCheck(("test", "-e", "here.${instance.ordinal}"))
+    hook = ("sh", "-c", "echo ${execution.name} > hooked")
+    service = Service("s", command=main, ready=within(20, check), shrink=ShrinkHook(hook))
+    execution, instance = await start(backend, service)
+    await seen(backend, instance, ready)
+    await backend.stop(instance.id, 1, grace_seconds=10, shrink=True)
+    await end_of(backend, instance)
+    assert output(world, instance) == f"{execution.name}\n"
+
+
 async def test_a_shrink_hook_that_hangs_ends_with_the_grace(
     world: ProcessWorld, backend: ProcessBackend
 ) -> None:

@@ -115,8 +115,8 @@ class ProcessBackend:
                 service.resources.cores_milli,
                 limits.cores_milli,
             ),
-            "check": _check_fields(service.ready),
-            "shrink": list(service.shrink.command),
+            "check": _check_fields(what.ready),
+            "shrink": list(what.shrink_command),
         }
         await self._agent.call("start", record=record)
 
