@@ -28,8 +28,8 @@ DATA = FOLDER / "data"
 WORKER = "dask.worker"
 WORKERS = 5
 """One essential, four elastic: all that fit beside the scheduler and the driver."""
-SECONDS = 18
-"""How long the word count goes on: long enough to lose a worker and get it again."""
+ENOUGH = "enough"
+"""The word count ends when this file is in its workspace: once it has its worker again."""
 
 SETTINGS = {
     "HOME": str(FOLDER / "home"),  # nobody's own settings change what is shown
@@ -40,6 +40,7 @@ SETTINGS = {
     "ZOE_PROCESS_NODE": "demo-node",
     "ZOE_PROCESS_CORES": "2",  # the same room on every machine
     "ZOE_PROCESS_MEMORY": "4GiB",
+    "ZOE_STOP_GRACE_SECONDS": "3",  # a Dask worker that sees its scheduler go first may hang
 }
 
 
@@ -142,19 +143,23 @@ class Story:
 
     def look(self) -> dict[str, ExecutionDetail]:
         """Print what has happened since the last look; return the executions as they are now."""
-        for name in self.names:
-            for entry in self.client.events(name, cursor=self.cursors.get(name, "")).items:
-                self.cursors[name] = str(entry.id)
-                self.began = self.began or entry.at
-                seconds = (entry.at - self.began).total_seconds()
-                match entry.kind:
-                    case "status":
-                        print(f"{seconds:6.1f} s  {name:<10} {entry.detail['status']}", flush=True)
-                    case "instance" if f"/{WORKER}/" in entry.detail["id"]:
-                        self.workers[entry.detail["id"]] = entry.detail["status"]
-                        self.say_workers(seconds)
-                    case _:
-                        pass
+        news = [
+            (entry, name)
+            for name in self.names
+            for entry in self.client.events(name, cursor=self.cursors.get(name, "")).items
+        ]
+        for entry, name in sorted(news, key=lambda each: each[0].id):
+            self.cursors[name] = str(entry.id)
+            self.began = self.began or entry.at
+            seconds = (entry.at - self.began).total_seconds()
+            match entry.kind:
+                case "status":
+                    print(f"{seconds:6.1f} s  {name:<10} {entry.detail['status']}", flush=True)
+                case "instance" if f"/{WORKER}/" in entry.detail["id"]:
+                    self.workers[entry.detail["id"]] = entry.detail["status"]
+                    self.say_workers(seconds)
+                case _:
+                    pass
         found = {name: self.client.show(name) for name in self.names}
         for name, execution in found.items():
             if execution.status is ExecutionStatus.FAILED:
@@ -190,7 +195,7 @@ def show_everything() -> None:
         zoe("plan", str(ROOT / "zapps/wordcount-dask/zapp.yaml"))
         zoe(
             *("submit", str(ROOT / "zapps/wordcount-dask/zapp.yaml")),
-            *("--name", "wordcount", "--set", f"seconds={SECONDS}"),
+            *("--name", "wordcount", "--set", "seconds=300", "--set", f"until={ENOUGH}"),
         )
         story.names.append("wordcount")
         story.until(lambda now: workers(now["wordcount"]) == WORKERS, "all five workers", 60)
@@ -206,7 +211,8 @@ def show_everything() -> None:
             raise DemoFailed("the second one runs, and not exactly one worker was taken back")
         story.until(lambda now: now["primes"].is_ended, "the second one to end", 60)
         story.until(lambda now: workers(now["wordcount"]) == WORKERS, "the worker to return", 40)
-        story.until(lambda now: now["wordcount"].is_ended, "the word count to end", 120)
+        (workspace / ENOUGH).touch()
+        story.until(lambda now: now["wordcount"].is_ended, "the word count to end", 60)
 
         say("What they wrote")
         zoe("logs", "wordcount", "driver.count", "--stream", "stdout", "--bare")

@@ -1,9 +1,11 @@
 """Count the identifiers in every Python file of this environment, with dask.distributed.
 
-    python3 wordcount.py [--scheduler tcp://host:8786] [--seconds 20] [--folder FOLDER]
+    python3 wordcount.py [--scheduler tcp://host:8786] [--seconds 20] [--until FILE]
+                         [--folder FOLDER]
 
-One round counts every file once. With ``--seconds`` the rounds go on for that long, and every round
-must find exactly what the first one found, whatever workers came and went in between.
+One round counts every file once. With ``--seconds`` the rounds go on for that long, or until FILE
+exists, and every round must find exactly what the first one found, whatever workers came and went
+in between.
 """
 
 import argparse
@@ -110,6 +112,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scheduler", help="address; default: DASK_SCHEDULER_ADDRESS")
     parser.add_argument("--seconds", type=float, default=0, help="go on with rounds for so long")
+    parser.add_argument("--until", type=Path, help="end earlier once this file exists")
     parser.add_argument("--folder", type=Path, default=Path(sysconfig.get_path("purelib")))
     options = parser.parse_args()
 
@@ -125,7 +128,10 @@ def main() -> int:
     rounds = 0
     began = time.monotonic()
     with Client(options.scheduler, timeout=30) as client:
-        while first is None or time.monotonic() - began < options.seconds:
+        while first is None or not (
+            time.monotonic() - began >= options.seconds
+            or (options.until is not None and options.until.is_file())
+        ):
             started = time.monotonic()
             summary = run_round(client, chunks)
             took = time.monotonic() - started
