@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import select
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
@@ -27,6 +28,7 @@ _CONNECT: dict[str, Any] = {
     "application_name": "zoe",
     "connect_timeout": 5,
     "row_factory": dict_row,
+    "autocommit": True,
     # A stopped client must not hold its locks, and a statement that waits must give up in time.
     "options": "-c statement_timeout=10s -c lock_timeout=5s"
     " -c idle_in_transaction_session_timeout=5s -c default_transaction_isolation=read\\ committed",
@@ -57,7 +59,8 @@ class Database:
             max_size=self._pool_size,
             timeout=CONNECTION_SECONDS,
             reconnect_timeout=1.0,  # then the next call tries at once, not after a long pause
-            check=AsyncConnectionPool.check_connection,
+            check=_check,
+            reset=_reset,
             open=False,
         )
         try:
@@ -77,13 +80,20 @@ class Database:
     async def connect(self) -> Connection:
         """Return a new connection outside of the pool, in autocommit."""
         with translated():
-            return await AsyncConnection.connect(self._url, autocommit=True, **_CONNECT)
+            return await AsyncConnection.connect(self._url, **_CONNECT)
+
+    async def read(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Run ``work``, each statement of which is a transaction of its own."""
+        async with self._connection() as connection:
+            return await work(connection)
 
     async def run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """Run ``work`` in a transaction and commit it; again if the database asks for that."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                async with self._transaction() as connection:
+                async with self._connection() as connection:
+                    # Unlike an explicit transaction, its beginning goes with the first statement.
+                    await connection.set_autocommit(False)
                     return await work(connection)
             except (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected) as error:
                 if attempt == ATTEMPTS:
@@ -94,7 +104,7 @@ class Database:
         raise AssertionError("unreachable")
 
     @contextlib.asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[Connection]:
+    async def _connection(self) -> AsyncIterator[Connection]:
         if self._pool is None:
             raise StoreUnavailable("the store is not open")
         try:
@@ -106,6 +116,18 @@ class Database:
             raise StoreUnavailable(
                 f"the database did not answer within {CALL_SECONDS:.0f} s"
             ) from error
+
+
+async def _check(connection: Connection) -> None:
+    """Raise if the connection has ended: then something has arrived that nobody asked for."""
+    arrived = select.poll()
+    arrived.register(connection.fileno(), select.POLLIN)
+    if arrived.poll(0):
+        await AsyncConnectionPool.check_connection(connection)
+
+
+async def _reset(connection: Connection) -> None:
+    await connection.set_autocommit(True)
 
 
 @contextlib.contextmanager

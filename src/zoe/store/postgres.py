@@ -38,7 +38,7 @@ class PostgresStore:
         """Connect and check the schema; raises StoreUnavailable or SchemaMismatch."""
         await self._database.open()
         try:
-            await self._database.run(check_schema)
+            await self._database.read(check_schema)
         except BaseException:
             await self._database.close()
             raise
@@ -75,9 +75,6 @@ class PostgresStore:
                 await connection.execute(QUERIES["lock_history"])
                 cursors = [await connection.execute(QUERIES["submit"], each) for each in parameters]
             rows = [await cursor.fetchone() for cursor in cursors]
-            ids = {row["id"] for row in rows if row is not None}
-            if ids:
-                await _notify(connection, ids)
             # No row: the key was there already, and visibly so, thanks to the lock.
             return [
                 execution_of(row) if row else await _one(connection, "by_key", each)
@@ -150,7 +147,7 @@ class PostgresStore:
         async def work(connection: Connection) -> Execution:
             return await _one(connection, "get", {"id": execution_id})
 
-        return await self._database.run(work)
+        return await self._database.read(work)
 
     async def find(self, owner: str | None, reference: str) -> Execution:
         """Find by id, exact name or unique prefix of a name."""
@@ -175,7 +172,7 @@ class PostgresStore:
             name = checks.check_candidates(reference, names)
             return await _one(connection, "find_by_name", {"name": name, "owner": owner})
 
-        return await self._database.run(work)
+        return await self._database.read(work)
 
     async def source(self, execution_id: int) -> str:
         """Return the application description as it was submitted."""
@@ -326,7 +323,7 @@ class PostgresStore:
         async def work(connection: Connection) -> Sequence[Mapping[str, Any]]:
             return await (await connection.execute(query, parameters)).fetchall()
 
-        return await self._database.run(work)
+        return await self._database.read(work)
 
 
 async def _one(connection: Connection, name: str, parameters: Mapping[str, Any]) -> Execution:

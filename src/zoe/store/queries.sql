@@ -31,7 +31,7 @@ WITH new AS (
     INSERT INTO execution_event (execution_id, at, kind, message, detail)
     SELECT id, submitted_at, %(kind)s, %(message)s, %(detail)s FROM new
 )
-SELECT {columns}, NULL AS instances FROM new AS execution
+SELECT {columns}, NULL AS instances, pg_notify('zoe_changes', id::text) FROM new AS execution
 
 -- name: by_key
 SELECT {columns_and_instances} FROM execution
