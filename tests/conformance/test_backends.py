@@ -205,6 +205,24 @@ async def test_logs_stay_when_an_attempt_is_removed(world: AnyWorld, backend: Ba
     assert output(world, instance) == "kept\n"
 
 
+async def test_the_output_of_a_forgotten_execution_is_gone(
+    world: AnyWorld, backend: Backend
+) -> None:
+    executions = [
+        make_execution(world.service(Program(exit_code=0, prints="x")), id=n) for n in (1, 2)
+    ]
+    instances = [make_instance(execution) for execution in executions]
+    for execution, instance in zip(executions, instances, strict=True):
+        await backend.start(execution, instance)
+        await seen(backend, instance, stopped)
+        await backend.remove(instance.id, 1)
+    await backend.forget(1)
+    assert output(world, instances[0]) == ""
+    assert output(world, instances[1]) == "x\n"
+    await backend.forget(1)
+    await backend.forget(77)
+
+
 async def test_attempts_are_told_apart(world: AnyWorld, backend: Backend) -> None:
     execution = make_execution(world.service(Program(prints="hello")))
     first, second = (make_instance(execution, attempt=number) for number in (1, 2))

@@ -1,4 +1,4 @@
-"""What a new user is told by the first `zoe up`, and what the logs are not told."""
+"""What a new user is told by the first `zoe up`, what the logs are not, and what `rm` forgets."""
 
 import json
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stack import Deployment, deployment_in
+from stack import Deployment, deployment_in, until
 
 pytestmark = pytest.mark.timeout(300)  # many processes, on machines that may be busy
 
@@ -29,5 +29,10 @@ def test_a_first_start_in_the_background_shows_the_token_once(deployment: Deploy
     again = deployment.zoe("up", "--detach", code=1)
     assert again.startswith("error: Zoe is already running at")
     deployment.zoe("run", "hello", "--name", "first")
+    deployment.zoe("run", "hello", "--name", "second", "--detach", "--", "sleep", "600")
+    outputs = [deployment.data_dir / "logs" / str(id) for id in (1, 2)]
+    until(lambda: all(folder.exists() for folder in outputs))
+    deployment.zoe("rm", "first", "second")
+    until(lambda: not any(folder.exists() for folder in outputs))
     deployment.zoe("down")
     assert "token" not in deployment.zoe("up", "--detach")

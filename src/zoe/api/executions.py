@@ -6,10 +6,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import PlainTextResponse
+from starlette.concurrency import run_in_threadpool
 
 from zoe.api import access, views
 from zoe.api.access import Action, Actor, authorise, no_such
 from zoe.api.errors import BadRequest, PreconditionFailed
+from zoe.api.logs import delete_logs
 from zoe.api.parts import Parts, parts_of
 from zoe.api.submission import OPENAPI_BODY, Submission, submit
 from zoe.model.execution import ENDED, Execution, ExecutionStatus
@@ -162,8 +164,7 @@ async def delete_execution(
     """Forget it; stop it first if it has not ended."""
     execution = await find(parts, actor, ref, Action.CONTROL)
     check_match(execution, if_match)
-    await parts.store.request_delete(execution.id, actor.user)
-    await parts.ring(execution.id)
+    await forget(parts, actor, execution)
     return Response(status_code=204 if execution.status in ENDED else 202)
 
 
@@ -172,6 +173,17 @@ async def show_source(parts: PartsOf, actor: ActorOf, ref: str) -> PlainTextResp
     """Show the application description as it was submitted."""
     execution = await find(parts, actor, ref, Action.VIEW)
     return PlainTextResponse(await parts.store.source(execution.id))
+
+
+async def forget(parts: Parts, actor: Actor, execution: Execution) -> None:
+    """Commit the wish to forget it; the output of one that has not ended is the master's to delete.
+
+    An ended one vanishes from the store at once, and the master never hears of it.
+    """
+    await parts.store.request_delete(execution.id, actor.user)
+    if execution.status in ENDED:
+        await run_in_threadpool(delete_logs, parts.settings.logs_dir, execution.id)
+    await parts.ring(execution.id)
 
 
 def check_scalable(execution: Execution, service: str) -> None:

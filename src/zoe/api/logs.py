@@ -5,13 +5,14 @@ A place in the output of an execution is an offset into each of its files; writt
 """
 
 import codecs
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
 from zoe.model.errors import ZoeError
-from zoe.model.logs import Stream
+from zoe.model.logs import Stream, log_folder
 from zoe.model.rest import LogText
 
 CHUNK_BYTES = 64 * 1024
@@ -63,11 +64,16 @@ class Selection:
 def log_files(logs_dir: Path, execution_id: int, selection: Selection) -> list[LogFile]:
     """Return the files there are now, by service, instance and attempt."""
     try:
-        paths = list((logs_dir / str(execution_id)).iterdir())
+        paths = list(Path(log_folder(logs_dir, execution_id)).iterdir())
     except FileNotFoundError:
         return []
     files = (_log_file(path) for path in paths)
     return sorted(file for file in files if file and selection.matches(file))
+
+
+def delete_logs(logs_dir: Path, execution_id: int) -> None:
+    """Delete the output of an execution, as far as there is any."""
+    shutil.rmtree(log_folder(logs_dir, execution_id), ignore_errors=True)
 
 
 def _log_file(path: Path) -> LogFile | None:

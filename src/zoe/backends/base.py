@@ -56,7 +56,10 @@ class Backend(Protocol):
         """Give a running instance other limits."""
 
     async def remove(self, instance_id: str, attempt: int) -> None:
-        """Forget a stopped attempt: its exit is in the store now. Logs stay."""
+        """Forget a stopped attempt: its exit is in the store now. Its output stays."""
+
+    async def forget(self, execution_id: int) -> None:
+        """Delete the output of an execution, all of whose attempts have stopped."""
 
     async def observe(self) -> Observation:
         """List every node and every attempt of this deployment that has not been removed."""

@@ -7,6 +7,7 @@ passes only through the ``schedule`` it is given (an event loop's ``call_later``
 
 import asyncio
 import math
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from zoe.backends.peers import counts_by_service
 from zoe.model.cluster import Node, NodeStatus, Observation, ObservedInstance
 from zoe.model.execution import Execution, Exit, ExitReason, InstanceStatus, ServiceInstance
 from zoe.model.launch import Launch, Place, launch
-from zoe.model.logs import log_path
+from zoe.model.logs import log_folder, log_path
 from zoe.model.resources import CORE, Resources
 from zoe.model.zapp import Service, ZApp
 
@@ -193,6 +194,11 @@ class FakeEngine:
         self._attempts.pop((instance_id, number), None)
         self.launches.pop((instance_id, number), None)
 
+    def forget(self, execution_id: int) -> None:
+        """Delete the output of an execution."""
+        if self._logs_dir is not None:
+            shutil.rmtree(log_folder(self._logs_dir, execution_id), ignore_errors=True)
+
     def observe(self) -> Observation:
         """Return what can be seen: not what is on unreachable machines."""
         hidden = {
@@ -309,6 +315,10 @@ class FakeBackend:
     async def remove(self, instance_id: str, attempt: int) -> None:
         """Forget a stopped attempt."""
         await self._call("remove", instance_id, lambda: self._engine.remove(instance_id, attempt))
+
+    async def forget(self, execution_id: int) -> None:
+        """Delete the output of an execution."""
+        await self._call("forget", "", lambda: self._engine.forget(execution_id))
 
     async def observe(self) -> Observation:
         """Return the nodes and attempts that can be seen."""

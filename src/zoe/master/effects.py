@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 import structlog
 
 from zoe.backends.base import Backend, Refused, Retryable
-from zoe.model.change import SetInstance
+from zoe.model.change import Forget, SetInstance
 from zoe.model.execution import Execution, InstanceStatus, ServiceInstance
 from zoe.scheduler.decisions import Decision, ResizeInstance, StartInstance, StopInstance
 from zoe.scheduler.events import Event, StartFailed, StopFailed
@@ -50,6 +50,8 @@ class Effects:
                     self._chain(instance_id, self._resize(decision))
                 case SetInstance(instance) if instance.status is InstanceStatus.STOPPED:
                     self.remove(instance.id, instance.attempt)
+                case Forget(execution_id):
+                    self._chain(str(execution_id), self._forget(execution_id))
                 case _:
                     pass
 
@@ -141,3 +143,10 @@ class Effects:
         except (Refused, Retryable, TimeoutError) as fault:
             # The next full look at the back-end lists it again, and it is tried again.
             log.warning("remove failed", instance=instance_id, attempt=attempt, why=str(fault))
+
+    async def _forget(self, execution_id: int) -> None:
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                await self._backend.forget(execution_id)
+        except (Refused, Retryable, TimeoutError) as fault:
+            log.warning("output not deleted", execution=execution_id, why=str(fault))

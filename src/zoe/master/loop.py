@@ -179,7 +179,8 @@ class Loop:
             _tell(decision)
             if isinstance(decision, WakeAt):
                 self._set_alarm(decision.time)
-        self._effects.begin(decisions, self.scheduler.executions)
+        forgotten = [each for each in settled if isinstance(each, Forget)]
+        self._effects.begin([*decisions, *forgotten], self.scheduler.executions)
 
     def _set_alarm(self, at: float) -> None:
         if self._alarm is not None:

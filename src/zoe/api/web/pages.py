@@ -14,7 +14,7 @@ from zoe.api import sse, views
 from zoe.api.access import Action, Actor, authorise
 from zoe.api.cluster import master_view, node_views
 from zoe.api.errors import BadRequest, error_views
-from zoe.api.executions import LIVE, LOOK_SECONDS, check_scalable, find
+from zoe.api.executions import LIVE, LOOK_SECONDS, check_scalable, find, forget
 from zoe.api.parts import Parts, parts_of
 from zoe.api.submission import read_choices, submit
 from zoe.api.web.render import document_lines, page, render
@@ -203,8 +203,7 @@ async def scale(
 async def delete(parts: PartsOf, who: Writer, ref: str) -> Response:
     """Forget it."""
     execution = await find(parts, who.actor, ref, Action.CONTROL)
-    await parts.store.request_delete(execution.id, who.actor.user)
-    await parts.ring(execution.id)
+    await forget(parts, who.actor, execution)
     return RedirectResponse("/executions?view=all", 303)
 
 

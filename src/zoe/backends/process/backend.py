@@ -1,6 +1,7 @@
 """The back-end that runs instances as local processes: the master's side of the agent."""
 
 import asyncio
+import shutil
 import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -14,7 +15,7 @@ from zoe.backends.process.frames import Message
 from zoe.model.cluster import Node, Observation, ObservedInstance
 from zoe.model.execution import Execution, Exit, ExitReason, InstanceStatus, ServiceInstance
 from zoe.model.launch import Place, launch
-from zoe.model.logs import log_path
+from zoe.model.logs import log_folder, log_path
 from zoe.model.resources import Resources
 from zoe.model.zapp import ReadyCheck, Service, ZApp
 
@@ -140,6 +141,11 @@ class ProcessBackend:
     async def remove(self, instance_id: str, attempt: int) -> None:
         """Forget a stopped attempt and delete its working folder; Retryable while it runs."""
         await self._agent.call("remove", instance_id=instance_id, attempt=attempt)
+
+    async def forget(self, execution_id: int) -> None:
+        """Delete the output of an execution."""
+        folder = log_folder(self._logs_dir, execution_id)
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     async def observe(self) -> Observation:
         """Return this machine and every attempt that was not removed."""
