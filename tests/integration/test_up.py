@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from database import Cluster
 from stack import SECONDS, Deployment, deployment_in, until
+from zoe.store.migrate import read_migrations
 
 ZAPP = """\
 zoe: 4
@@ -25,6 +27,8 @@ frameworks:
         resources: {cores: 0.1, memory: 32MiB}
         monitor: true
 """
+APPLIED = "".join(f"applied {migration.name}\n" for migration in read_migrations())
+
 pytestmark = pytest.mark.timeout(300)  # many processes, on machines that may be busy
 
 
@@ -37,7 +41,12 @@ def deployment(tmp_path: Path) -> Iterator[Deployment]:
 
 def test_from_up_to_down(deployment: Deployment) -> None:
     said = deployment.zoe("up", "--detach")
-    assert "Zoe runs at http://127.0.0.1:" in said
+    assert "Zoe is ready at http://127.0.0.1:" in said
+    assert (
+        (deployment.data_dir / "logs/postgres.log")
+        .read_text()
+        .startswith("applied 0001_foundation\n")
+    )
     assert (deployment.data_dir / "credentials.json").stat().st_mode & 0o777 == 0o600
     assert "already running at http://127.0.0.1:" in deployment.zoe("up", code=1)
     assert "master: leads" in deployment.zoe("doctor")
@@ -92,6 +101,23 @@ def test_when_up_is_killed_its_programs_end_and_applications_are_adopted(
     deployment.zoe("up", "--detach")
     deployment.zoe("wait", name, code=3)
     assert deployment.zoe("logs", name) == "f.main.0| begins\nf.main.0| ends\n"
+
+
+def test_a_database_of_the_users_is_migrated_at_the_first_start_and_left_running(
+    tmp_path: Path, embedded_cluster: Cluster
+) -> None:
+    (tmp_path / "small.yaml").write_text(ZAPP)
+    embedded_cluster.execute("CREATE DATABASE of_the_user")
+    url = embedded_cluster.url_of("of_the_user")
+    with deployment_in(tmp_path, ZOE_DATABASE_URL=url) as deployment:
+        migrated = deployment.data_dir / "logs/migrate.log"
+        for said in (APPLIED, "nothing to do\n"):
+            deployment.zoe("up", "--detach")
+            assert migrated.read_text() == said
+            assert "postgres" not in deployment.programs()
+            deployment.zoe("run", "small.yaml", code=3)
+            deployment.zoe("down")
+    embedded_cluster.execute("DROP DATABASE of_the_user")  # nobody is connected, and it runs
 
 
 def test_down_keep_leaves_applications_to_the_next_up(deployment: Deployment) -> None:

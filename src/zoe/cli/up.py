@@ -112,7 +112,7 @@ class Programs:
 
     @property
     def migrate(self) -> Program:
-        """What brings the database to this version; ends by itself. The database is known now."""
+        """What brings a database of the user's to this version; ends by itself."""
         program = self._python("migrate", "zoe.store.migrate")
         database = {"ZOE_DATABASE_URL": self.database_url_file.read_text()}
         return replace(program, environment={**program.environment, **database})
@@ -160,9 +160,9 @@ class Up:
         self._record()
         if self.settings.database_url:
             self._programs.keep_database_url(self.settings.database_url)
-        else:
+            await run_to_end(self._programs.migrate)
+        else:  # its owner migrates it before it announces it
             await self._add(self._programs.postgres, self._database_announced)
-        await run_to_end(self._programs.migrate)
         for program in (self._programs.master, self._programs.api):
             await self._add(program)
         await self._until_ready()

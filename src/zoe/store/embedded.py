@@ -344,7 +344,8 @@ async def own(data_dir: Path, bin_dir: Path | None, parent: int) -> int:
         asyncio.get_running_loop().add_signal_handler(signal_, stopping.set)
     try:
         url = await database.start()
-        await migrate(url)
+        for name in await migrate(url):
+            sys.stderr.write(f"applied {name}\n")
         sys.stdout.write(json.dumps({"url": url}) + "\n")
         sys.stdout.flush()
         while not stopping.is_set() and os.getppid() == parent:
