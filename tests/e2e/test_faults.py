@@ -373,7 +373,6 @@ def test_without_a_master_wishes_are_accepted_and_carried_out_later(world: World
         new = world.zoe.show(name).id
         assert "may have 2" in world.deployment.zoe("scale", str(scaled), f"{WORKER}=2")
         assert "is being stopped" in world.deployment.zoe("stop", str(doomed))
-        time.sleep(2.5)  # longer than the lease: a master that wakes up must look before it acts
         assert world.zoe.show(new).status is ExecutionStatus.SUBMITTED
         assert "master" in world.zoe.why(new).summary
         assert len(world.pids(doomed)) == len(world.pids(scaled)) == 4
