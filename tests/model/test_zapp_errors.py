@@ -51,12 +51,12 @@ def problems(text: str, file: str = "a.yaml", **options: object) -> list[str]:
         (
             "zoe: 3",
             "a.yaml:1:6: zoe: this is format 3; this reads format 4"
-            " (zoe convert makes format 4 of the older ones)",
+            " (nothing converts older formats yet: describe it anew)",
         ),
         (
             '{"version": 2}',
             "a.yaml:1:1: zoe: this is format 2; this reads format 4"
-            " (zoe convert makes format 4 of the older ones)",
+            " (nothing converts older formats yet: describe it anew)",
         ),
         (
             "zoe: 5",
@@ -345,8 +345,8 @@ frameworks:
         "a.yaml:6:12: frameworks.e.use: there is no framework 'das' in the catalogue"
         " (did you mean dask?)",
         "a.yaml:7:12: frameworks.f.with.size: needs a value: it has no default",
-        "old.yaml:1:1: zoe: this is format 3; this reads format 4 (zoe convert makes format 4 of"
-        " the older ones; used by a.yaml:8:12: frameworks.g)",
+        "old.yaml:1:1: zoe: this is format 3; this reads format 4 (nothing converts older formats"
+        " yet: describe it anew; used by a.yaml:8:12: frameworks.g)",
         "broken.yaml:1:2: this is not valid YAML: expected the node content, but found"
         " '<stream end>' (used by a.yaml:9:12: frameworks.h)",
         "other.yaml:2:12: framework: the catalogue has 'x' under the name 'other'"
@@ -359,6 +359,25 @@ frameworks:
         " own services (its name here is dask; used by a.yaml:5:12: frameworks.d)",
         "dask.yaml:8:34: services.a.command.1: ${dns.x.a.0}: a catalogue framework knows only its"
         " own services (its name here is dask; used by a.yaml:7:12: frameworks.f)",
+    ]
+
+
+def test_a_framework_that_could_not_be_read_is_not_said_to_lack_services() -> None:
+    text = """zoe: 4
+name: a
+kind: service
+parameters: {size: {type: integer, default: x}}
+frameworks:
+  d: {use: small, with: {size: "${parameters.size}"}}
+  e: {services: {s: {command: ["${dns.d.a.0}"]}}}
+"""
+    small = """zoe: 4
+framework: small
+parameters: {size: {type: integer}}
+services: {a: {command: [x], count: "${parameters.size}"}}
+"""
+    assert problems(text, catalogue={"small": ("small.yaml", small)}) == [
+        "a.yaml:4:14: parameters.size: default: 'x' is not a whole number"
     ]
 
 

@@ -53,6 +53,8 @@ def check_references(
         if framework not in services:
             message = f"{shown}: there is no framework {framework!r}"
             yield place.problem(path, message, suggestion(framework, services, "frameworks"))
+        elif not services[framework]:
+            continue  # it could not be read, which has been said
         elif name not in services[framework]:
             message = f"{shown}: the framework {framework} has no service {name!r}"
             yield place.problem(path, message, suggestion(name, services[framework], "services"))

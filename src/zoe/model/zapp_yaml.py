@@ -153,7 +153,9 @@ class _Reading:
         if isinstance(number, int) and whole and 0 <= number < FORMAT:
             message = f"this is format {number}; this reads format {FORMAT}"
             self.problems.append(
-                place.problem(("zoe",), message, "zoe convert makes format 4 of the older ones")
+                place.problem(
+                    ("zoe",), message, "nothing converts older formats yet: describe it anew"
+                )
             )
         elif "zoe" not in root.entries:
             message = f"is required: a document begins with zoe: {FORMAT}"
