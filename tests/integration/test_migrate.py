@@ -84,7 +84,7 @@ def test_as_a_program(empty_url: str) -> None:
         subprocess.run(each, capture_output=True, text=True, check=False)
         for each in (command, command, [*command[:-1], "postgresql:///?host=/nowhere"])
     )
-    assert (first.returncode, first.stdout) == (0, "applied 0001_foundation\n")
+    assert (first.returncode, first.stdout) == (0, "applied 0001_foundation\napplied 0002_counts\n")
     assert (second.returncode, second.stdout) == (0, "nothing to do\n")
     assert (bad.returncode, bad.stdout) == (1, "")
     assert "could not be migrated" in bad.stderr
@@ -113,5 +113,26 @@ def test_the_database_knows_the_transitions_of_the_model(postgres_url: str) -> N
             assert set(rows) == {(old, new) for old, news in transitions.items() for new in news}
 
 
+async def test_executions_that_are_there_already_are_counted(empty_url: str) -> None:
+    first, counts, *_ = read_migrations()
+    await migrate(empty_url, [first])
+    new = (
+        "INSERT INTO execution (name, owner, zapp, source, submitted_at) "
+        "VALUES ('x', 'ann', '{}', '', 0)"
+    )
+    with psycopg.connect(empty_url) as connection:
+        for _ in range(2):
+            connection.execute(new.encode())
+    await migrate(empty_url, [first, counts])
+    with psycopg.connect(empty_url) as connection:
+        connection.execute(new.encode())
+        connection.execute("UPDATE execution SET status = 'queued' WHERE id = 1")
+        connection.execute("UPDATE execution SET desired = 'stop' WHERE id = 1")
+        connection.execute("DELETE FROM execution WHERE id = 2")
+        counted = "SELECT status, count FROM execution_count ORDER BY status"
+        rows = connection.execute(counted).fetchall()
+    assert rows == [("queued", 1), ("submitted", 1)]
+
+
 def test_the_migrations_are_numbered() -> None:
-    assert [each.number for each in read_migrations()] == [1]
+    assert [each.number for each in read_migrations()] == [1, 2]

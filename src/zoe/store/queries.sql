@@ -96,7 +96,7 @@ WHERE execution_id = %(id)s AND id > %(after)s ORDER BY id LIMIT %(limit)s
 SELECT document FROM node ORDER BY name
 
 -- name: counts
-SELECT status, count(*) AS count FROM execution GROUP BY status
+SELECT status, count FROM execution_count WHERE count > 0
 
 -- name: load
 SELECT {columns_and_instances} FROM execution

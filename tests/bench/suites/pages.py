@@ -27,6 +27,7 @@ async def measure(figures: Figures, folder: Path) -> None:
             ):
                 assert len((await api.get(path))["items"]) == found
                 _add(figures, name, await _times(api, path), baseline)
+            _add(figures, "readiness, with its counts", await _times(api, "/readyz"), baseline)
             _add(figures, "following page", await _following(api, everything), baseline)
 
 
