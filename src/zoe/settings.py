@@ -82,8 +82,6 @@ class Settings(BaseModel):
     process_path: str = ""
     """PATH of instances; empty: the folder of Zoe's own Python, then the system's folders."""
 
-    generation: Literal["flexible"] = "flexible"
-    """Which scheduling algorithm is used."""
     policy: Literal["fifo", "size"] = "fifo"
     """Order of waiting executions: by submission, or smallest first."""
     start_attempts: Annotated[int, Field(ge=1, le=100)] = 3

@@ -210,6 +210,10 @@ def report(error: "ZoeError") -> int:
 
 
 def _code_of_failure(error: "ZoeError") -> int:
+    from zoe.cli.document import NoSuchApplication
+
+    if isinstance(error, NoSuchApplication):
+        return ExitCode.NOT_FOUND
     if not type(error).__module__.startswith("zoe.client"):
         return ExitCode.OTHER
     from zoe import client
