@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from api_serving import BROKEN, DASK, Api, machines, serving, write_log
+from chromium import PICTURES, chromium, page_of, picture
 from zoe.model.change import Defer
 from zoe.model.execution import (
     ExecutionEnd,
@@ -30,14 +31,6 @@ from zoe.model.zapp_yaml import read_zapp
 from zoe.store.base import NewExecution
 
 pytestmark = pytest.mark.component("browser")
-PICTURES = Path(__file__).parents[2] / "test-results"
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--no-first-run",
-]
 T = TypeVar("T")
 
 
@@ -71,10 +64,8 @@ class Deployment:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-        yield chromium
-        chromium.close()
+    with chromium() as running:
+        yield running
 
 
 @pytest.fixture
@@ -85,34 +76,8 @@ def deployment(tmp_path: Path) -> Iterator[Deployment]:
 
 @pytest.fixture
 def page(browser: Browser, deployment: Deployment) -> Iterator[Page]:
-    context = browser.new_context(base_url=deployment.api.url, viewport=DESKTOP)
-    page = context.new_page()
-    wrong: list[str] = []
-    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else 0)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.set_default_timeout(10_000)
-    yield page
-    context.close()
-    # The browser reports every answer above 399 as an error: those are looked at by the tests.
-    assert [text for text in wrong if "Failed to load resource" not in text] == []
-
-
-DESKTOP = {"width": 1280, "height": 900}
-PHONE = {"width": 390, "height": 844}
-
-
-def picture(page: Page, name: str) -> None:
-    """Take the page on a desktop and on a phone, light and dark; it must fit the phone's width."""
-    for size, viewport in (("desktop", DESKTOP), ("phone", PHONE)):
-        page.set_viewport_size(viewport)
-        for theme in ("light", "dark"):
-            page.emulate_media(color_scheme=theme, reduced_motion="reduce")
-            expect(page.locator("html")).to_have_attribute("data-bs-theme", theme)
-            page.screenshot(path=PICTURES / f"{name}-{size}-{theme}.png", full_page=True)
-        wide = page.evaluate("document.documentElement.scrollWidth")
-        assert wide <= viewport["width"], f"{name} is {wide} pixels wide on a {size}"
-    page.set_viewport_size(DESKTOP)
-    page.emulate_media(color_scheme="light")
+    with page_of(browser, deployment.api.url) as page:
+        yield page
 
 
 def sign_in(page: Page, deployment: Deployment) -> None:
