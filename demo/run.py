@@ -143,6 +143,8 @@ class Story:
 
     def look(self) -> dict[str, ExecutionDetail]:
         """Print what has happened since the last look; return the executions as they are now."""
+        # Asked before the events: what is seen here has been told when this returns.
+        found = {name: self.client.show(name) for name in self.names}
         news = [
             (entry, name)
             for name in self.names
@@ -160,7 +162,6 @@ class Story:
                     self.say_workers(seconds)
                 case _:
                     pass
-        found = {name: self.client.show(name) for name in self.names}
         for name, execution in found.items():
             if execution.status is ExecutionStatus.FAILED:
                 raise DemoFailed(f"{name} failed: {execution.end.message if execution.end else ''}")

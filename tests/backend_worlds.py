@@ -22,7 +22,7 @@ from zoe.model.resources import CORE, Resources
 from zoe.model.zapp import Framework, Kind, ReadyCheck, Service, ZApp
 
 NODE = "node-a"
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 SERVE = """
 import http.server, os, sys
 http.server.HTTPServer((os.environ["ZOE_ADDRESS"], int(sys.argv[1])),
@@ -212,8 +212,8 @@ class ProcessWorld:
         await last.open()
         await last.shutdown(grace_seconds=0.2)
         await last.close()
-        await eventually(lambda: not processes_of(self.data_dir), seconds=5)
-        await eventually(lambda: not groups_of(self.deployment), seconds=5)
+        await eventually(lambda: not processes_of(self.data_dir))
+        await eventually(lambda: not groups_of(self.deployment))
 
 
 def processes_of(folder: Path) -> dict[int, str]:
@@ -234,8 +234,13 @@ def processes_of(folder: Path) -> dict[int, str]:
 
 
 def groups_of(deployment: str) -> list[Path]:
-    """Return every control group of a deployment."""
-    return list(Path("/sys/fs/cgroup").rglob(f"zoe-{deployment}-*"))
+    """Return every control group of a deployment; other ones may come and go meanwhile."""
+    return [
+        Path(folder) / name
+        for folder, names, _ in os.walk("/sys/fs/cgroup")
+        for name in names
+        if name.startswith(f"zoe-{deployment}-")
+    ]
 
 
 def make_world(kind: str, folder: Path) -> FakeWorld | ProcessWorld:

@@ -144,7 +144,7 @@ async def test_who_ignores_sigterm_is_killed_after_the_grace(
     await backend.stop(instance.id, 1, grace_seconds=0.3, shrink=False)
     (found,) = (await backend.observe()).instances
     assert found.status is InstanceStatus.STOPPING
-    exit = (await seen(backend, instance, stopped, seconds=5)).exit
+    exit = (await seen(backend, instance, stopped)).exit
     assert exit is not None
     assert (exit.reason, exit.signal) == (ExitReason.STOPPED, 9)
 
@@ -157,7 +157,7 @@ async def test_a_shorter_grace_hastens_the_end(world: AnyWorld, backend: Backend
     await backend.stop(instance.id, 1, grace_seconds=600, shrink=False)
     await backend.stop(instance.id, 1, grace_seconds=900, shrink=False)
     await backend.stop(instance.id, 1, grace_seconds=0, shrink=False)
-    await seen(backend, instance, stopped, seconds=5)
+    await seen(backend, instance, stopped)
 
 
 async def test_what_is_stopped_before_it_starts_never_starts(
@@ -349,9 +349,9 @@ async def test_changes_are_pushed(world: AnyWorld, backend: Backend) -> None:
     execution = make_execution(world.service(SLEEPS))
     instance = make_instance(execution)
     await backend.start(execution, instance)
-    await eventually(lambda: InstanceStatus.RUNNING in heard, seconds=2)
+    await eventually(lambda: InstanceStatus.RUNNING in heard)
     await backend.stop(instance.id, 1, grace_seconds=5, shrink=False)
-    await eventually(lambda: InstanceStatus.STOPPED in heard, seconds=5)
+    await eventually(lambda: InstanceStatus.STOPPED in heard)
     await backend.close()
     await asyncio.wait_for(listening, 5)
 

@@ -35,7 +35,6 @@ from zoe.model.resources import Resources
 from zoe.model.zapp import (
     CommandCheck,
     HttpCheck,
-    Port,
     Service,
     ShrinkHook,
     TcpCheck,
@@ -221,7 +220,7 @@ async def test_a_command_checks_from_inside(world: ProcessWorld, backend: Proces
 async def test_a_check_that_fails_is_told(
     backend: ProcessBackend, command: tuple[str, ...], words: str
 ) -> None:
-    service = Service("s", command=("sleep", "1000"), ready=within(0.3, CommandCheck(command)))
+    service = Service("s", command=("sleep", "1000"), ready=within(2, CommandCheck(command)))
     _, instance = await start(backend, service)
     exit = await end_of(backend, instance)
     assert exit.reason is ExitReason.NOT_STARTED
@@ -240,7 +239,6 @@ async def test_two_instances_have_the_same_port(backend: ProcessBackend) -> None
         "s",
         command=python(SERVE, "8080"),
         essential=2,
-        ports=(Port("web", 8080, "http"),),
         ready=within(20, HttpCheck(8080)),
     )
     execution = make_execution(service)
@@ -249,13 +247,12 @@ async def test_two_instances_have_the_same_port(backend: ProcessBackend) -> None
         instance = make_instance(execution, ordinal=ordinal)
         await backend.start(execution, instance)
         found = await seen(backend, instance, ready)
-        host, port = found.ports[8080]
-        reader, writer = await asyncio.open_connection(host, port)
+        reader, writer = await asyncio.open_connection(found.address, 8080)
         writer.write(b"GET / HTTP/1.0\r\n\r\n")
         assert b"200" in await reader.readline()
         writer.close()
         await writer.wait_closed()
-        places.add(host)
+        places.add(found.address)
     assert len(places) == 2
     assert all(place.startswith("127.") for place in places)
 

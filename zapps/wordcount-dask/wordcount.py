@@ -151,7 +151,8 @@ def main() -> int:
     for name, number in first.top[:TOP]:
         print(f"{number:>10}  {name}")
     print(
-        f"\n{len(files)} files, {size} bytes, {rounds} rounds with equal results, "
+        f"\n{len(files)} files, {size} bytes, "
+        f"{'1 round' if rounds == 1 else f'{rounds} rounds with equal results'}, "
         f"{rounds * size / took / 1e6:.1f} MB/s"
     )
     return 0
