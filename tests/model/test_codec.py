@@ -52,11 +52,7 @@ INSTANCE = ServiceInstance(
         ),
         Observation(
             (NODE,),
-            (
-                ObservedInstance(
-                    "7/f.s/0", 1, "n", InstanceStatus.RUNNING, ports={80: ("127.0.0.1", 8080)}
-                ),
-            ),
+            (ObservedInstance("7/f.s/0", 1, "n", InstanceStatus.RUNNING, address="127.0.0.1"),),
         ),
     ],
 )

@@ -150,7 +150,6 @@ class FakeEngine:
             instance.node,
             InstanceStatus.STARTING,
             address=address,
-            ports={port.port: (address, port.port) for port in service.ports},
         )
         attempt = self._attempts[key] = _Attempt(seen, service, does)
         attempt.limits = service.limits or service.resources

@@ -1,6 +1,5 @@
 """The machines, and what a back-end reports about them and about the instances on them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -37,7 +36,7 @@ class ObservedInstance:
     """What a back-end knows of one attempt of an instance.
 
     ``status`` is STARTING, RUNNING, STOPPING or STOPPED; ``exit`` is set when it is STOPPED.
-    ``ports`` maps the service's port to where users reach it, as ``(host, port)``.
+    ``address`` is where users and peers reach its ports.
     """
 
     instance_id: str
@@ -46,7 +45,6 @@ class ObservedInstance:
     status: InstanceStatus
     ready: bool = False
     address: str = ""
-    ports: Mapping[int, tuple[str, int]] = field(default_factory=dict)
     exit: Exit | None = None
 
 

@@ -99,7 +99,6 @@ class ProcessBackend:
             "instance_id": instance.id,
             "attempt": instance.attempt,
             "address": own_address,
-            "ports": [port.port for port in service.ports],
             "command": list(what.command),
             "environment": {
                 "PATH": self._path,
@@ -225,7 +224,6 @@ class ProcessBackend:
             status=InstanceStatus(seen["status"]),
             ready=seen["ready"],
             address=seen["address"],
-            ports={port: (seen["address"], port) for port in seen["ports"]},
             exit=exit
             and Exit(ExitReason(exit["reason"]), exit["code"], exit["signal"], exit["message"]),
         )

@@ -17,6 +17,8 @@ NOT_READY_GRACE_SECONDS = 5.0
 """Between SIGTERM and SIGKILL for an instance that did not get ready."""
 KILL_SECONDS = 30.0
 """How long SIGKILL is tried; only a process of another user, or a broken disk, outlives it."""
+FIRST_PAUSE_SECONDS = 0.01
+"""Between the first two ready checks; it doubles up to the interval, as most are ready soon."""
 _LOOK_SECONDS = 0.02
 """Pause between two looks at what is left of a tree."""
 
@@ -164,14 +166,15 @@ class Instance:
         check = self.record.check
         assert check is not None
         deadline = time.monotonic() + check["timeout_seconds"]
-        why = ""
+        why, pause = "", FIRST_PAUSE_SECONDS
         while (left := deadline - time.monotonic()) > 0:
             answer = await self._probe(check, deadline)
             if not answer:
                 break
             if not why or time.monotonic() < deadline:
                 why = answer  # what was cut short says less than the answer before
-            await asyncio.sleep(min(left, check["interval_seconds"]))
+            await asyncio.sleep(min(left, pause, check["interval_seconds"]))
+            pause *= 2
         if self._main.done() or self._deadline is not None:
             return
         if left > 0:

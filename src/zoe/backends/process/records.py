@@ -22,7 +22,6 @@ class Record:
     status: str = "starting"
     ready: bool = False
     address: str = ""
-    ports: list[int] = field(default_factory=list)
     command: list[str] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
     work_dir: str = ""
@@ -67,7 +66,6 @@ class Record:
             "status": self.status,
             "ready": self.ready,
             "address": self.address,
-            "ports": self.ports,
             "exit": self.exit,
         }
 
