@@ -212,7 +212,7 @@ def test_an_execution_is_followed_scaled_and_stopped(page: Page, deployment: Dep
         do(api.master.stopped(each, stopped))
     do(api.master.status(id, ExecutionStatus.TERMINATED, end=end))
     expect(page.get_by_text("admin stopped it.").first).to_be_visible()
-    expect(page.get_by_text("stopped by Zoe").first).to_be_visible()
+    expect(page.get_by_text("was stopped").first).to_be_visible()
     expect(page.locator("#log-state")).to_have_text("complete")
     page.get_by_text("The submitted file").click()
     picture(page, "execution-ended")

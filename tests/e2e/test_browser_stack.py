@@ -138,10 +138,11 @@ def test_from_the_token_to_the_end_of_an_execution(
     page.get_by_role("button", name="Stop").click()
     page.screenshot(path=PICTURES / "stack-stop-desktop-light.png")
     page.get_by_role("button", name="Stop it").click()
-    expect(page.locator(".zoe-why-title")).to_contain_text("admin", timeout=SOON)
+    expect(page.locator(".zoe-why-title")).to_have_text("Stopped by admin.", timeout=SOON)
     expect(badge).to_have_text("stopped", timeout=SOON)
     expect(page.locator("#log-state")).to_have_text("complete", timeout=SOON)
     expect(page.get_by_text("nothing listens any more")).to_be_visible()
+    expect(page.get_by_text("main.counter.0: stopped", exact=True)).to_be_visible()
     picture(page, "stack-ended")
 
     page.get_by_role("button", name="Sign out").click()

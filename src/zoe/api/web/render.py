@@ -25,8 +25,10 @@ _FILTERS = (
     words.clock,
     words.machine_time,
     words.exit_sentence,
+    words.history_sentence,
     words.now_sentence,
     words.run_seconds,
+    words.sentence,
 )
 _FUNCTIONS = (words.plural, words.percent, words.status_colour, words.status_word)
 

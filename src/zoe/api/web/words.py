@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from zoe.model.execution import ExecutionStatus, Outcome
 from zoe.model.resources import CORE
-from zoe.model.rest import EndView, ExecutionSummary, InstanceView, ResourcesView
+from zoe.model.rest import EndView, ExecutionSummary, HistoryView, InstanceView, ResourcesView
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _COLOURS = {
@@ -117,6 +117,22 @@ def now_sentence(execution: ExecutionSummary) -> str:
 def exit_sentence(instance: InstanceView) -> str:
     """Say how an instance ended."""
     return instance.exit.message if instance.exit else ""
+
+
+def history_sentence(entry: HistoryView) -> str:
+    """Say what happened, and to which instance."""
+    if entry.kind != "instance":
+        return sentence(entry.message)
+    service, _, ordinal = str(entry.detail["id"]).partition("/")[2].partition("/")
+    own = entry.message.removeprefix(service)
+    return f"{service}.{ordinal}{own if own != entry.message else f': {own}'}"
+
+
+def sentence(text: str) -> str:
+    """Return a reason as a sentence of its own; names keep their small letters."""
+    first = text.partition(" ")[0]
+    text = text[:1].upper() + text[1:] if first.isalpha() else text
+    return text if not text or text[-1] in ".!?:" else f"{text}."
 
 
 def percent(part: int, whole: int) -> float:
