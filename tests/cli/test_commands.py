@@ -196,3 +196,6 @@ async def test_doctor_says_what_is_wrong(shell: Shell) -> None:
     said = await shell.zoe("--url", shell.api.url, "doctor", code=1)  # this api has no master
     assert "FAIL  master: does not answer" in said
     assert "ok    database: reached" in said
+    as_yaml = await shell.zoe("--url", shell.api.url, "doctor", "-o", "yaml", code=1)
+    assert "- what: Python\n  ok: true\n" in as_yaml
+    assert await shell.zoe("--url", shell.api.url, "doctor", "-o", "name", code=1) == "master\n"

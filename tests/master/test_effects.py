@@ -88,7 +88,7 @@ def test_calls_under_way_are_bounded() -> None:
 def test_faults_end_as_events() -> None:
     faults = {
         "1/f.s/0": Fault(error=Retryable("busy")),
-        "1/f.s/1": Fault(error=Refused("never")),
+        "1/f.s/1": Fault(error=Refused("never", hint="Ask another.")),
         "1/f.s/2": Fault(delay_seconds=99),
     }
 
@@ -102,7 +102,7 @@ def test_faults_end_as_events() -> None:
 
     events = run(scenario)
     assert StartFailed("1/f.s/0", 1, "busy", retryable=True) in events
-    assert StartFailed("1/f.s/1", 1, "never", retryable=False) in events
+    assert StartFailed("1/f.s/1", 1, "never (Ask another)", retryable=False) in events
     assert StopFailed("1/f.s/1", 1, "never") in events
     late = "the back-end did not answer within 10 s"
     assert StartFailed("1/f.s/2", 1, late, retryable=True) in events

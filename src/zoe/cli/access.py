@@ -1,12 +1,20 @@
 """Commands about the client itself: login, config show, version."""
 
-import json
 import sys
 from typing import Annotated
 
 import typer
 
-from zoe.cli.output import ExitCode, Format, JsonOption, OutputOption, columns, tell, write
+from zoe.cli.output import (
+    ExitCode,
+    Format,
+    JsonOption,
+    OutputOption,
+    as_json_or_yaml,
+    columns,
+    tell,
+    write,
+)
 from zoe.cli.session import session
 
 app = typer.Typer()
@@ -47,7 +55,6 @@ def config_show(
     as_json: JsonOption = False,
 ) -> None:
     """List the settings that are in force; secrets are hidden."""
-    from zoe.cli.output import as_yaml
     from zoe.settings import SECRETS
 
     settings, origins = session(context).load()
@@ -69,7 +76,7 @@ def config_show(
                     name: {"value": value, "origin": str(origins[name])}
                     for name, value in shown.items()
                 }
-            write(json.dumps(answer, indent=2) if structured is Format.JSON else as_yaml(answer))
+            write(as_json_or_yaml(answer, structured))
 
 
 @app.command()

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zoe.cli.output import Format, JsonOption, OutputOption, clock, is_colourful, tell, write
+from zoe.cli.output import (
+    Format,
+    JsonOption,
+    OutputOption,
+    as_json_or_yaml,
+    clock,
+    is_colourful,
+    tell,
+    write,
+)
 from zoe.cli.session import Session, session
 
 if TYPE_CHECKING:
@@ -122,10 +131,13 @@ def doctor(
     settings, origins = session(context).load()
     findings = examine(settings, origins)
     if as_json or output in (Format.JSON, Format.YAML):
-        import json
         from dataclasses import asdict
 
-        write(json.dumps([asdict(finding) for finding in findings], indent=2))
+        answer = [asdict(finding) for finding in findings]
+        write(as_json_or_yaml(answer, Format.JSON if as_json else output))
+    elif output is Format.NAME:
+        broken = (each.what for each in findings if each.needed and not each.ok)
+        write("\n".join(broken))
     else:
         for finding in findings:
             mark = "ok  " if finding.ok else "FAIL" if finding.needed else "note"

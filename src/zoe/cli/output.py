@@ -62,10 +62,8 @@ def show(
             write(table())
         case Format.NAME:
             write("\n".join(map(str, names())))
-        case Format.JSON:
-            write(json.dumps(plain(answer), indent=2))
-        case Format.YAML:
-            write(as_yaml(plain(answer)))
+        case structured:
+            write(as_json_or_yaml(plain(answer), structured))
 
 
 def plain(answer: "BaseModel | Sequence[BaseModel]") -> Any:
@@ -75,8 +73,12 @@ def plain(answer: "BaseModel | Sequence[BaseModel]") -> Any:
     return answer.model_dump(mode="json")
 
 
-def as_yaml(value: Any) -> str:
-    """Return a JSON value as YAML."""
+def as_json_or_yaml(value: Any, form: Format) -> str:
+    """Return a JSON value as JSON or YAML."""
+    return _as_yaml(value) if form is Format.YAML else json.dumps(value, indent=2)
+
+
+def _as_yaml(value: Any) -> str:
     from io import StringIO
 
     from ruamel.yaml import YAML

@@ -10,6 +10,7 @@ import structlog
 
 from zoe.backends.base import Backend, Refused, Retryable
 from zoe.model.change import Forget, SetInstance
+from zoe.model.errors import ZoeError
 from zoe.model.execution import Execution, InstanceStatus, ServiceInstance
 from zoe.scheduler.decisions import Decision, ResizeInstance, StartInstance, StopInstance
 from zoe.scheduler.events import Event, StartFailed, StopFailed
@@ -109,9 +110,9 @@ class Effects:
             async with asyncio.timeout(self._timeout_seconds):
                 await self._backend.start(execution, instance)
         except Refused as refusal:
-            self._report(StartFailed(instance.id, instance.attempt, str(refusal), False))
+            self._report(StartFailed(instance.id, instance.attempt, _said(refusal), False))
         except Retryable as fault:
-            self._report(StartFailed(instance.id, instance.attempt, str(fault), True))
+            self._report(StartFailed(instance.id, instance.attempt, _said(fault), True))
         except TimeoutError:
             message = f"the back-end did not answer within {self._timeout_seconds:g} s"
             self._report(StartFailed(instance.id, instance.attempt, message, True))
@@ -150,3 +151,8 @@ class Effects:
                 await self._backend.forget(execution_id)
         except (Refused, Retryable, TimeoutError) as fault:
             log.warning("output not deleted", execution=execution_id, why=str(fault))
+
+
+def _said(error: ZoeError) -> str:
+    """Say what happened and what to try, as far as one sentence goes: it is stored as a reason."""
+    return f"{error} ({error.hint.rstrip('.')})" if error.hint else str(error)
