@@ -35,6 +35,7 @@ from zoe.model.resources import Resources
 from zoe.model.zapp import (
     CommandCheck,
     HttpCheck,
+    ReadyCheck,
     Service,
     ShrinkHook,
     TcpCheck,
@@ -206,6 +207,13 @@ async def test_a_command_checks_from_inside(world: ProcessWorld, backend: Proces
     main = ("sh", "-c", "sleep 0.1; echo $ZOE_INSTANCE > here; sleep 1000")
     check = CommandCheck(("grep", "-q", "0", "here"))
     _, instance = await start(backend, Service("s", command=main, ready=within(20, check)))
+    await seen(backend, instance, ready)
+
+
+async def test_the_first_checks_follow_quickly(backend: ProcessBackend) -> None:
+    main = ("sh", "-c", "sleep 0.1; touch here; sleep 1000")
+    check = ReadyCheck(CommandCheck(("test", "-e", "here")), 120, interval_seconds=100)
+    _, instance = await start(backend, Service("s", command=main, ready=check))
     await seen(backend, instance, ready)
 
 

@@ -268,7 +268,9 @@ class ReadyDocument(Document):
     timeout: Duration = Field(
         default=60.0, description="Not ready after this: it counts as not started. Default 60s."
     )
-    interval: Duration = Field(default=0.5, description="Time between two tries. Default 500ms.")
+    interval: Duration = Field(
+        default=0.5, description="Longest time between two tries. Default 500ms."
+    )
 
     @model_validator(mode="after")
     def _one(self) -> Self:
