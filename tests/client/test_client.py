@@ -112,6 +112,13 @@ def test_a_request_is_repeated_with_the_same_key_when_nobody_answers() -> None:
     assert len(keys) == 1
 
 
+def test_a_refusal_that_took_long_is_final() -> None:
+    script = Script(problem(503, "master-unavailable"))
+    with pytest.raises(Unreachable):
+        script.zoe(retry_seconds=1e-9).plan("zoe: 4")
+    assert len(script.requests) == 1
+
+
 def test_two_submissions_have_different_keys() -> None:
     script = Script(ok(EXECUTION, 201))
     with script.zoe() as zoe:

@@ -112,6 +112,7 @@ class AsyncZoe:
         url = calls.url_of(self.url, call.path)
         sent = calls.arguments(call, self._target.token)
         while True:
+            began = time.monotonic()
             try:
                 response = await self._http.request(call.method, url, **sent)
             except httpx2.TransportError as error:
@@ -121,7 +122,9 @@ class AsyncZoe:
                 if response.status_code < 400 or response.status_code in call.accept_errors:
                     return call.read(response.content)
                 wrong = failure(response)
-                if response.status_code != 503 or (pause := next(pauses, None)) is None:
+                if calls.is_final(response.status_code, began, self._retry_seconds):
+                    raise wrong
+                if (pause := next(pauses, None)) is None:
                     raise wrong
             await asyncio.sleep(pause)
 

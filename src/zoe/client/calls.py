@@ -232,6 +232,15 @@ def patience(seconds: float) -> Iterator[float]:
             return
 
 
+def is_final(status_code: int, began: float, seconds: float) -> bool:
+    """Whether a refused request is not worth repeating for ``seconds``.
+
+    A server that cannot serve now may soon, unless it has waited as long for that itself, since
+    ``began`` on the monotonic clock.
+    """
+    return status_code != 503 or monotonic() - began >= seconds
+
+
 def url_of(server: str, path: str) -> str:
     """Return the whole address of ``path``."""
     return f"{server.rstrip('/')}{API_PREFIX}{path}"
