@@ -1,57 +1,14 @@
 """The commands against a real api: what they print, and their exit codes."""
 
 import asyncio
-import contextlib
 import io
 import json
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
+from shell import Shell
 
-from api_serving import BROKEN, DASK, Api, machines, serving, write_log
-from zoe.cli.main import main
-from zoe.client.credentials import Credentials, keep
+from api_serving import BROKEN, DASK, machines, write_log
 from zoe.model.execution import ExecutionEnd, ExecutionStatus, Outcome
-
-
-@dataclass
-class Shell:
-    api: Api
-    folder: Path
-
-    async def zoe(self, *arguments: str, code: int = 0) -> str:
-        """Run a command and return what it printed, stderr after stdout."""
-        out, err = io.StringIO(), io.StringIO()
-
-        def run() -> int:
-            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-                return main(["--data-dir", str(self.folder), *arguments])
-
-        returned = await asyncio.to_thread(run)
-        text = out.getvalue() + err.getvalue()
-        assert returned == code, f"zoe {arguments} returned {returned}: {text}"
-        return text
-
-    def write(self, name: str, text: str) -> str:
-        (self.folder / name).write_text(text)
-        return str(self.folder / name)
-
-    async def end(self, id: int, outcome: Outcome, exit_code: int | None = None) -> None:
-        end = ExecutionEnd(outcome, "it is over", exit_code)
-        fine = outcome in (Outcome.COMPLETED, Outcome.STOPPED)
-        last = ExecutionStatus.TERMINATED if fine else ExecutionStatus.FAILED
-        await self.api.master.status(id, ExecutionStatus.STOPPING, last, end=end)
-
-
-@pytest.fixture
-async def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shell]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    async with serving(tmp_path / "api") as api:
-        keep(tmp_path, Credentials(api.url, api.token))
-        yield Shell(api, tmp_path)
 
 
 async def test_submitting_and_looking(shell: Shell) -> None:

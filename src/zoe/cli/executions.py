@@ -105,8 +105,8 @@ def stop(
 ) -> None:
     """End executions; what they have done so far stays."""
     with session(context).zoe() as zoe:
-        for name in names:
-            execution = zoe.stop(name)
+        for found in [zoe.show(name) for name in names]:  # all of them, or none
+            execution = zoe.stop(found.id)
             tell(
                 f"{execution.name} has ended already ({execution.status})"
                 if execution.is_ended
@@ -122,8 +122,7 @@ def rm(
 ) -> None:
     """Forget executions with their logs and history; those that run are stopped first."""
     with session(context).zoe() as zoe:
-        for name in names:
-            execution = zoe.show(name)
+        for execution in [zoe.show(name) for name in names]:  # all of them, or none
             if not (execution.is_ended or yes) and sys.stdin.isatty():
                 typer.confirm(f"{execution.name} is {execution.status}. Stop it?", abort=True)
             zoe.remove(execution.id)
@@ -142,8 +141,16 @@ def scale(
     """Change how many elastic instances an execution may have."""
     wanted = [_count(count) for count in counts]
     with session(context).zoe() as zoe:
-        for service, elastic in wanted:
-            execution = zoe.scale(name, service, elastic)
+        found = zoe.show(name)
+        # What the api will refuse is asked first, so that it refuses before anything has changed.
+        scalable = {
+            service.name
+            for each in found.frameworks
+            for service in each.services
+            if service.elastic_declared
+        }
+        for service, elastic in sorted(wanted, key=lambda each: (each[0] in scalable, -each[1])):
+            execution = zoe.scale(found.id, service, elastic)
             tell(f"{execution.name} may have {counted(elastic, 'elastic instance')} of {service}")
 
 

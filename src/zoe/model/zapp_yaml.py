@@ -150,13 +150,12 @@ class _Reading:
         entry = root.entries.get("zoe") or root.entries.get("version")
         number = entry.value.value if entry and isinstance(entry.value, ScalarNode) else None
         whole = isinstance(number, int) and not isinstance(number, bool)
-        if isinstance(number, int) and whole and 0 <= number < FORMAT:
+        if isinstance(number, int) and whole and 0 <= number != FORMAT:
             message = f"this is format {number}; this reads format {FORMAT}"
-            self.problems.append(
-                place.problem(
-                    ("zoe",), message, "nothing converts older formats yet: describe it anew"
-                )
-            )
+            hint = "nothing converts older formats yet: describe it anew"
+            if number > FORMAT:
+                hint = "a newer version of Zoe may read it"
+            self.problems.append(place.problem(("zoe",), message, hint))
         elif "zoe" not in root.entries:
             message = f"is required: a document begins with zoe: {FORMAT}"
             self.problems.append(place.problem(("zoe",), message))

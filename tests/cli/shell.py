@@ -1,0 +1,40 @@
+"""Commands as a person gives them, against a real api in this process."""
+
+import asyncio
+import contextlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from api_serving import Api
+from zoe.cli.main import main
+from zoe.model.execution import ExecutionEnd, ExecutionStatus, Outcome
+
+
+@dataclass
+class Shell:
+    api: Api
+    folder: Path
+
+    async def zoe(self, *arguments: str, code: int = 0) -> str:
+        """Run a command and return what it printed, stderr after stdout."""
+        out, err = io.StringIO(), io.StringIO()
+
+        def run() -> int:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                return main(["--data-dir", str(self.folder), *arguments])
+
+        returned = await asyncio.to_thread(run)
+        text = out.getvalue() + err.getvalue()
+        assert returned == code, f"zoe {arguments} returned {returned}: {text}"
+        return text
+
+    def write(self, name: str, text: str) -> str:
+        (self.folder / name).write_text(text)
+        return str(self.folder / name)
+
+    async def end(self, id: int, outcome: Outcome, exit_code: int | None = None) -> None:
+        end = ExecutionEnd(outcome, "it is over", exit_code)
+        fine = outcome in (Outcome.COMPLETED, Outcome.STOPPED)
+        last = ExecutionStatus.TERMINATED if fine else ExecutionStatus.FAILED
+        await self.api.master.status(id, ExecutionStatus.STOPPING, last, end=end)
