@@ -102,7 +102,7 @@ def test_from_the_token_to_the_end_of_an_execution(
     expect(page.locator(".zoe-why")).to_contain_text("night-batch")
     picture(page, "stack-queued")
 
-    (deployment.workspace / "free").touch()
+    (deployment.workspace / "free").touch()  # the other one ends
     expect(badge).to_have_text("running", timeout=SOON)
     helpers = page.locator('tr[id*="/web.helper/"]')
     expect(helpers).to_have_count(2)
