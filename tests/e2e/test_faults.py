@@ -67,6 +67,19 @@ frameworks:
         resources: {cores: 0.05, memory: 32MiB}
         monitor: true
 """
+PATIENT = """\
+zoe: 4
+name: patient
+kind: service
+frameworks:
+  cluster:
+    services:
+      head:
+        command: [python3, -IS, "${workspace}/living.py", head]
+        resources: {cores: 0.1, memory: 48MiB}
+        count: {essential: 1, elastic: 1}
+        restart: {policy: on-failure, attempts: 1, backoff: 100ms}
+"""
 HEAD, WORKER, DRIVER = "cluster.head", "cluster.worker", "main.driver"
 
 pytestmark = pytest.mark.timeout(300)  # many processes, on machines that may be busy
@@ -296,6 +309,17 @@ def test_a_part_is_killed_at_every_moment_of_an_execution(world: World, part: st
         assert ending(world.end(id)) == (Outcome.COMPLETED, 0)
         world.check_ledger(id)
         assert [each["what"] for each in world.ledger(id)] == ["begins", "ends"]
+
+
+def test_what_may_be_tried_again_outlives_the_agent(world: World) -> None:
+    id = world.zoe.submit(PATIENT).id
+    until(lambda: len(world.pids(id)) == 2, what=lambda: world.story(id))
+    world.kill("agent")
+    wanted = {(f"{HEAD}/0", 2), (f"{HEAD}/1", 2)}
+    until(lambda: world.pids(id).keys() == wanted, what=lambda: world.story(id))
+    world.zoe.stop(id)
+    assert ending(world.end(id)) == (Outcome.STOPPED, None)
+    world.check_ledger(id)
 
 
 def test_an_elastic_worker_that_is_killed_is_replaced(world: World) -> None:
