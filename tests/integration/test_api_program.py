@@ -99,17 +99,13 @@ def test_the_api_serves_survives_its_database_and_ends_with_open_streams(tmp_pat
             follow = "/executions/kept/logs?follow=true"
             with client.stream("GET", follow) as logs, client.stream("GET", "/events?follow=true"):
                 assert logs.status_code == 200
-                begin = time.monotonic()
                 api.process.send_signal(signal.SIGTERM)
-                code = api.process.wait(10)
-                assert time.monotonic() - begin < 2.0
-                assert code == 0
+                assert api.process.wait(LIMIT_SECONDS) == 0  # its streams would last for ever
         assert not (tmp_path / "run/api.json").exists()
         assert api.process.stdout is not None
-        assert api.process.stdout.read().count(api.token) == 1
+        assert "zoe_" not in api.process.stdout.read()
 
         with api_program(tmp_path, url) as again:
             again.process.send_signal(signal.SIGTERM)
-            again.process.wait(10)
-            assert again.process.stdout is not None
-            assert "zoe_" not in again.process.stdout.read()
+            assert again.process.wait(LIMIT_SECONDS) == 0
+            assert again.token == api.token
