@@ -201,6 +201,15 @@ def test_a_line_longer_than_a_chunk_is_sent_in_pieces(tmp_path: Path) -> None:
     assert got == line
 
 
+def test_output_that_was_deleted_while_it_was_listed_is_empty(tmp_path: Path) -> None:
+    write(tmp_path, "a.b.0.1.stdout", b"gone")
+    files = log_files(tmp_path, 1, Selection())
+    files[0].path.unlink()
+    assert list(logs.whole_text(files, {})) == []
+    assert logs.whole_pieces(1, files, {}, 100) == []
+    assert tail_place(files, 5) == {files[0].key: 0}
+
+
 @pytest.mark.parametrize("text", ["", "\n", "a", "a\n", "a\nb", "a\nb\n", "a\n\nb\n", "\n\n"])
 @pytest.mark.parametrize("lines", [1, 2, 3, 9])
 @pytest.mark.parametrize("chunk", [1, 2, 65536])

@@ -5,11 +5,12 @@ A place in the output of an execution is an offset into each of its files; writt
 """
 
 import codecs
+import io
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import BinaryIO, cast
 
 from zoe.model.errors import ZoeError
 from zoe.model.logs import Stream, log_folder
@@ -107,8 +108,16 @@ def tail_place(files: list[LogFile], lines: int) -> dict[str, int]:
     return {file.key: _tail_offset(file.path, lines) for file in files}
 
 
+def _opened(path: Path) -> BinaryIO:
+    """Open a file of output; one that was deleted with its execution meanwhile is empty."""
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        return io.BytesIO()
+
+
 def _tail_offset(path: Path, lines: int) -> int:
-    with path.open("rb") as source:
+    with _opened(path) as source:
         end = position = source.seek(0, 2)
         found = 0
         while position > 0:
@@ -150,12 +159,9 @@ class Follower:
         found = []
         for file in log_files(self._logs_dir, self._execution_id, self._selection):
             offset = self._place.get(file.key, 0)
-            try:
-                with file.path.open("rb") as source:
-                    source.seek(offset)
-                    block = source.read(CHUNK_BYTES)
-            except FileNotFoundError:
-                continue  # deleted with its execution
+            with _opened(file.path) as source:
+                source.seek(offset)
+                block = source.read(CHUNK_BYTES)
             size = offset + len(block)
             is_settled = is_last or self._sizes.get(file.key) == size
             self._sizes[file.key] = size
@@ -180,7 +186,7 @@ def whole_text(files: list[LogFile], place: Mapping[str, int]) -> Iterator[str]:
     for file in files:
         again = f"#{file.attempt}" if file.attempt > 1 else ""
         label = f"{file.service}.{file.ordinal}{again}| "
-        with file.path.open("rb") as source:
+        with _opened(file.path) as source:
             source.seek(place.get(file.key, 0))
             is_new_line = True
             while block := source.readline(CHUNK_BYTES):
@@ -197,7 +203,7 @@ def whole_pieces(
     """Return the end of each file from ``place``, at most ``max_bytes`` of each."""
     pieces = []
     for file in files:
-        with file.path.open("rb") as source:
+        with _opened(file.path) as source:
             size = source.seek(0, 2)
             source.seek(max(place.get(file.key, 0), size - max_bytes))
             text = source.read(max_bytes).decode("utf-8", "replace")

@@ -188,11 +188,11 @@ class ProcessBackend:
     def _first_owner(self, owner: str) -> str:
         """Return whose applications this deployment runs; the first one is remembered."""
         path = self._data_dir / "process-owner"
-        try:
-            with open(path, "x") as file:
-                file.write(owner)
-        except FileExistsError:
+        if path.exists():
             return path.read_text()
+        draft = path.with_suffix(".new")  # whole or not at all: an empty name would refuse everybody
+        draft.write_text(owner)
+        draft.replace(path)
         return owner
 
     def _workspace(self, owner: str) -> Path:
