@@ -190,7 +190,7 @@ class ProcessBackend:
         path = self._data_dir / "process-owner"
         if path.exists():
             return path.read_text()
-        draft = path.with_suffix(".new")  # whole or not at all: an empty name would refuse everybody
+        draft = path.with_suffix(".new")  # whole or not at all: nobody is called ""
         draft.write_text(owner)
         draft.replace(path)
         return owner
