@@ -259,6 +259,10 @@ async def test_history_goes_on_after_an_id(store: Store) -> None:
     own = [entry for entry in everything if entry.execution_id == first.id]
     assert await store.history(first.id, after=own[0].id) == own[1:]
     assert await store.history(None, after=ids[-1]) == []
+    assert await store.history(None, limit=2, newest=True) == everything[-2:]
+    assert await store.history(None, after=ids[3], limit=2, newest=True) == everything[4:]
+    assert await store.history(first.id, limit=2, newest=True) == own[-2:]
+    assert await store.history(first.id, newest=True) == own
 
 
 async def test_who_follows_history_misses_nothing(store: Store, another_store: Store) -> None:

@@ -83,6 +83,7 @@ async def show_events(
     ref: str,
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
     cursor: str = "",
+    newest: bool = False,
     follow: bool | None = None,
     last_event_id: LastEventId = "",
 ) -> Response:
@@ -91,7 +92,7 @@ async def show_events(
     after = read_position(last_event_id or cursor)
     if sse.wants_stream(request, follow):
         return sse.stream(follow_history(parts, execution.id, after))
-    return await history_answer(parts, execution.id, after, limit)
+    return await history_answer(parts, execution.id, after, limit, newest)
 
 
 @router.get("/events", response_model=HistoryPage, responses=EVENT_STREAM)
@@ -101,6 +102,7 @@ async def show_all_events(
     actor: ActorOf,
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
     cursor: str = "",
+    newest: bool = False,
     follow: bool | None = None,
     last_event_id: LastEventId = "",
 ) -> Response:
@@ -109,17 +111,17 @@ async def show_all_events(
     after = read_position(last_event_id or cursor)
     if sse.wants_stream(request, follow):
         return sse.stream(follow_history(parts, None, after))
-    return await history_answer(parts, None, after, limit)
+    return await history_answer(parts, None, after, limit, newest)
 
 
 async def history_answer(
-    parts: Parts, execution_id: int | None, after: int, limit: int
+    parts: Parts, execution_id: int | None, after: int, limit: int, newest: bool
 ) -> Response:
-    """Return a page of history."""
-    entries = await parts.store.history(execution_id, after=after, limit=limit)
+    """Return a page of history; after the newest there is no other."""
+    entries = await parts.store.history(execution_id, after=after, limit=limit, newest=newest)
     page = HistoryPage(
         items=[views.history_view(each) for each in entries],
-        next_cursor=str(entries[-1].id) if len(entries) == limit else "",
+        next_cursor=str(entries[-1].id) if len(entries) == limit and not newest else "",
     )
     return Response(page.model_dump_json(), media_type="application/json")
 

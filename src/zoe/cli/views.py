@@ -228,17 +228,16 @@ def events(
     output: OutputOption = Format.TABLE,
     as_json: JsonOption = False,
 ) -> None:
-    """List what has happened, the oldest first."""
+    """List what has happened, the newest last."""
     fmt = Format.JSON if as_json else output
     with session(context).zoe(PATIENCE_SECONDS if follow else 1.0) as zoe:
         if follow:
             _follow_events(zoe, name, fmt)
             return
-        page = zoe.events(name, limit=limit)
-    found = page.items
+        found = zoe.events(name, limit=limit, newest=True).items
     show(found, fmt, False, lambda: _history(found), lambda: (entry.id for entry in found))
-    if page.next_cursor:
-        tell(f"(only the oldest {len(found)}; -f shows all of them, and goes on)")
+    if len(found) == limit:
+        tell(f"(only the newest {limit}; -f shows all, and goes on)")
 
 
 def _follow_events(zoe: "Zoe", name: str | None, output: Format) -> None:

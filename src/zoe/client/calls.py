@@ -140,9 +140,16 @@ def logs(
     return Call("GET", f"{_execution(ref)}/logs", _as(LogPage), query, headers=accept)
 
 
-def events(ref: Ref | None = None, *, limit: int = 1000, cursor: str = "") -> Call[HistoryPage]:
-    """Return one page of the history, oldest first, of one execution or of all."""
+def events(
+    ref: Ref | None = None, *, limit: int = 1000, cursor: str = "", newest: bool = False
+) -> Call[HistoryPage]:
+    """Return one page of the history, oldest first, of one execution or of all.
+
+    With ``newest`` it is the last page, else the one after ``cursor``.
+    """
     query = {"limit": str(limit), "cursor": cursor}
+    if newest:
+        query["newest"] = "true"
     return Call("GET", events_path(ref), _as(HistoryPage), query)
 
 

@@ -131,9 +131,12 @@ class Store(Protocol):
         """
 
     async def history(
-        self, execution_id: int | None, *, after: int = 0, limit: int = 1000
+        self, execution_id: int | None, *, after: int = 0, limit: int = 1000, newest: bool = False
     ) -> Sequence[HistoryEntry]:
-        """Return history entries with ``id > after``, oldest first, of one execution or of all."""
+        """Return history entries with ``id > after``, oldest first, of one execution or of all.
+
+        When there are more than ``limit``: the oldest of them, or with ``newest`` the newest.
+        """
 
     async def nodes(self) -> Sequence[Node]:
         """Return the nodes as the master last recorded them."""

@@ -190,14 +190,15 @@ class MemoryStore:
         return Page(items, checks.cursor_after(items[-1]) if len(matching) > limit else "")
 
     async def history(
-        self, execution_id: int | None, *, after: int = 0, limit: int = 1000
+        self, execution_id: int | None, *, after: int = 0, limit: int = 1000, newest: bool = False
     ) -> Sequence[HistoryEntry]:
         """Return history entries with ``id > after``, oldest first."""
-        return [
+        found = [
             entry
             for entry in self._state.entries
             if entry.id > after and execution_id in (None, entry.execution_id)
-        ][:limit]
+        ]
+        return found[max(0, len(found) - limit) :] if newest else found[:limit]
 
     async def nodes(self) -> Sequence[Node]:
         """Return the nodes as last recorded, by name."""

@@ -216,12 +216,13 @@ class PostgresStore:
         return Page(items, checks.cursor_after(items[-1]) if len(rows) > limit else "")
 
     async def history(
-        self, execution_id: int | None, *, after: int = 0, limit: int = 1000
+        self, execution_id: int | None, *, after: int = 0, limit: int = 1000, newest: bool = False
     ) -> Sequence[HistoryEntry]:
         """Return history entries with ``id > after``, oldest first."""
         query = "history" if execution_id is None else "history_of_one"
         parameters = {"id": execution_id, "after": after, "limit": limit}
-        return [entry_of(row) for row in await self._rows(query, parameters)]
+        rows = await self._rows(f"{query}_newest" if newest else query, parameters)
+        return [entry_of(row) for row in (reversed(rows) if newest else rows)]
 
     async def nodes(self) -> Sequence[Node]:
         """Return the nodes as last recorded, by name."""

@@ -92,6 +92,14 @@ WHERE id > %(after)s ORDER BY id LIMIT %(limit)s
 SELECT id, execution_id, at, kind, message, detail FROM execution_event
 WHERE execution_id = %(id)s AND id > %(after)s ORDER BY id LIMIT %(limit)s
 
+-- name: history_newest
+SELECT id, execution_id, at, kind, message, detail FROM execution_event
+WHERE id > %(after)s ORDER BY id DESC LIMIT %(limit)s
+
+-- name: history_of_one_newest
+SELECT id, execution_id, at, kind, message, detail FROM execution_event
+WHERE execution_id = %(id)s AND id > %(after)s ORDER BY id DESC LIMIT %(limit)s
+
 -- name: nodes
 SELECT document FROM node ORDER BY name
 

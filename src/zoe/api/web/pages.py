@@ -1,7 +1,7 @@
 """The pages: what each shows, and what its forms do."""
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,14 +22,13 @@ from zoe.api.web.sign_in import SignedIn, form_of, is_live_request, reader, sign
 from zoe.model.errors import ZAppInvalid, ZoeError
 from zoe.model.execution import ENDED, ExecutionStatus
 from zoe.model.rest import Problem, SubmitRequest
-from zoe.store.base import HistoryEntry, NotFound, StoreUnavailable
+from zoe.store.base import NotFound, StoreUnavailable
 
 STATIC = Path(__file__).parent / "static"
 PAGE_SIZE = 50
 RENDER_PAUSE_SECONDS = 0.4
 """Least pause between two renderings of a live page."""
 HISTORY_SHOWN = 200
-HISTORY_BATCH = 1000
 _CLOCK = re.compile(r"(<time [^>]*>)[^<]*")
 
 VIEWS: dict[str, tuple[str, frozenset[ExecutionStatus]]] = {
@@ -151,7 +150,7 @@ async def execution_live(parts: PartsOf, who: Reader, ref: str) -> Response:
 async def execution_shown(parts: Parts, who: SignedIn, ref: str) -> dict[str, Any]:
     """Return what the page of an execution shows."""
     execution = await find(parts, who.actor, ref, Action.VIEW)
-    history = await newest_history(parts, execution.id)
+    history = await parts.store.history(execution.id, limit=HISTORY_SHOWN, newest=True)
     master = None if execution.status in ENDED else await master_view(parts)
     return {
         "execution": views.detail(execution),
@@ -160,18 +159,6 @@ async def execution_shown(parts: Parts, who: SignedIn, ref: str) -> dict[str, An
         "master": master,
         "csrf": who.session.csrf,
     }
-
-
-async def newest_history(parts: Parts, execution_id: int) -> Sequence[HistoryEntry]:
-    """Return the newest entries of the history, oldest first."""
-    newest: list[HistoryEntry] = []
-    after = 0
-    while True:
-        entries = await parts.store.history(execution_id, after=after, limit=HISTORY_BATCH)
-        newest = [*newest, *entries][-HISTORY_SHOWN:]
-        if len(entries) < HISTORY_BATCH:
-            return newest
-        after = entries[-1].id
 
 
 @router.post("/executions/{ref}/stop")
