@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 
+import psycopg
 import pytest
 
 from submissions_for_tests import SMALL, new
 from zoe.model.execution import Execution
 from zoe.store.base import NewExecution, StoreUnavailable
+from zoe.store.database import Connection
 from zoe.store.hints import PENDING_MAX, Hints
-from zoe.store.listener import PAYLOAD_IDS, payload_of
+from zoe.store.listener import PAYLOAD_IDS, Listener, payload_of
 from zoe.store.queries import QUERIES, read_queries
 from zoe.store.submissions import BATCH, Submissions
 
@@ -114,3 +116,22 @@ async def test_who_does_not_wait_any_more_holds_up_nobody() -> None:
     disk.may_commit.set()
     assert (await there).name == "there"
     await submissions.close()
+
+
+async def test_a_listener_closes_though_its_connection_breaks() -> None:
+    """The rest of the store is closed after it: a pool left open would outlive its program."""
+    connecting = asyncio.Event()
+
+    async def connect() -> Connection:
+        connecting.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise psycopg.OperationalError("the server closed the connection unexpectedly")
+
+    listener = Listener(connect)
+    reader = asyncio.create_task(anext(listener.read()))
+    await connecting.wait()
+    await listener.close()
+    with pytest.raises(StopAsyncIteration):
+        await reader

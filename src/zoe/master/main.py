@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import time
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import structlog
@@ -50,14 +50,13 @@ async def serve(settings: Settings) -> None:
     desk = Desk(backend, lambda: frameworks(settings.zapps_dir), time.time)
     server = Server(settings.master_endpoint, server_keys(settings.keys_dir), desk.answer)
     await server.start()
-    try:
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(store.close)
+        stack.push_async_callback(backend.close)
+        stack.push_async_callback(server.stop)
         _write_ready(settings.run_dir / "master.json", server.endpoint)
         await _open(backend)
         await reign(settings, store, backend, desk)
-    finally:
-        await server.stop()
-        await backend.close()
-        await store.close()
 
 
 async def reign(settings: Settings, store: Store, backend: Backend, desk: Desk) -> None:

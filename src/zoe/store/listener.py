@@ -33,6 +33,7 @@ class Listener:
         self._hints = Hints()
         self._task: asyncio.Task[None] | None = None
         self._is_listening = False
+        self._is_closed = False
 
     async def read(self) -> AsyncGenerator[int, None]:
         """Yield ids; 0 first, as soon as nothing can be missed any more."""
@@ -44,11 +45,12 @@ class Listener:
 
     async def close(self) -> None:
         """End every reader and the connection."""
+        self._is_closed = True
         self._hints.close()
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            # A connection that just breaks may end it with an error instead of the cancellation.
+            await asyncio.gather(self._task, return_exceptions=True)
 
     async def _listen(self) -> None:
         pause = FIRST_PAUSE_SECONDS
@@ -62,6 +64,8 @@ class Listener:
                     await self._hear(connection)
             except (psycopg.Error, StoreUnavailable, OSError):
                 self._is_listening = False
+                if self._is_closed:
+                    return
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 

@@ -5,6 +5,7 @@ ids become visible in order; many submissions share a commit (:mod:`zoe.store.su
 """
 
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -44,11 +45,13 @@ class PostgresStore:
             raise
 
     async def close(self) -> None:
-        """Release every connection."""
-        await self._submissions.close()
-        await self._listener.close()
-        await self._lease.close()
-        await self._database.close()
+        """Release every connection, whatever becomes of the others."""
+        async with AsyncExitStack() as stack:
+            # The pool of a program that ends must be closed: its workers outlive a cancellation.
+            stack.push_async_callback(self._database.close)
+            stack.push_async_callback(self._lease.close)
+            stack.push_async_callback(self._listener.close)
+            stack.push_async_callback(self._submissions.close)
 
     # Intents.
 
