@@ -133,7 +133,7 @@ async def test_without_a_master_hints_cost_nothing_and_are_not_kept_for_later(ke
         began = time.monotonic()
         for n in range(100):
             await api.hint(Wake(n))
-        assert time.monotonic() - began < 0.1
+        assert time.monotonic() - began < 5  # if each waited, it would take ten seconds
         await eventually(lambda: api.lost_hints == 1)
         async with Server(first.endpoint, keys[0], pong) as second:
             assert await api.ask(Ping(), timeout=5) == PONG
