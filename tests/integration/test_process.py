@@ -118,8 +118,8 @@ async def test_nothing_survives_the_end_of_a_stubborn_tree(
 async def test_nothing_survives_the_main_program(
     world: ProcessWorld, backend: ProcessBackend
 ) -> None:
-    script = f"{sys.executable} -c {shlex.quote(STUBBORN)} & while ! grep -q grown out; do :; done"
-    command = ("sh", "-c", f"{script.replace('& ', '>out & ')}; exit 4")
+    tree = f"{sys.executable} -c {shlex.quote(STUBBORN)} >out"
+    command = ("sh", "-c", f"{tree} & while ! grep -q grown out; do sleep 0.01; done; exit 4")
     _, instance = await start(backend, Service("s", command=command))
     assert (await end_of(backend, instance)).code == 4
     assert sleepers_of(world.data_dir / "instances") == set()
