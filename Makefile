@@ -14,9 +14,11 @@ UNIT := tests $(foreach part,$(SERVICES) tests/e2e tests/bench,--ignore=$(part))
 FUZZED := tests/properties tests/conformance/test_store_twins.py
 SEEDS ?= 20
 START ?= 0
+SCALE ?= 5
+TRACES ?= ../shared/traces
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test check lint unit services bench fuzz docs lock clean
+.PHONY: help install dev demo test check lint unit services bench sim fuzz docs lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -49,7 +51,16 @@ services: .venv/.installed-dev ## Run the tests that need databases, programs or
 	$(BIN)/pytest tests/e2e -q
 
 bench: .venv/.installed-dev ## Measure, as JSON lines; SUITE=name for one suite.
-	$(BIN)/python tests/bench/run.py $(SUITE)
+	PYTHONPATH=tests $(BIN)/python tests/bench/run.py $(SUITE)
+
+sim: SEEDS = 5
+sim: .venv/.installed ## Run the published experiment; SCALE=5 for 25 machines, SEEDS=5, TRACES=folder.
+	@for policy in fifo sjf size3d; do \
+		echo "In the order of $$policy:" && $(BIN)/zoe simulate --policy $$policy \
+			--workload paper --paper-exact --scale $(SCALE) --traces $(TRACES) --patience never \
+			--seeds $(START)..$$(($(START) + $(SEEDS) - 1)) \
+			--compare published,rigid,malleable,flexible || exit 1; \
+	done
 
 fuzz: .venv/.installed-dev ## More examples of the properties, with SEEDS=20 seeds from START=0.
 	@for seed in $$(seq $(START) $$(($(START) + $(SEEDS) - 1))); do \

@@ -25,7 +25,7 @@ def wrong(match: str, overrides: dict[str, object], environ: dict[str, str], *fi
 
 
 def test_the_strongest_place_wins(tmp_path: Path) -> None:
-    project = write(tmp_path / "zoe.toml", "api_port = 2\npolicy = 'size'\n")
+    project = write(tmp_path / "zoe.toml", "api_port = 2\npolicy = 'size2d'\n")
     user = write(tmp_path / "config.toml", "\napi_port = 1\nlog_level = 'debug'\n")
     environ = {"ZOE_API_PORT": "3", "ZOE_PROCESS_SHARED": "true"}
 
@@ -38,7 +38,7 @@ def test_the_strongest_place_wins(tmp_path: Path) -> None:
     assert str(origins["api_port"]) == "ZOE_API_PORT"
 
     settings, origins = load_settings({}, {}, [project, user])
-    assert (settings.api_port, settings.policy, settings.log_level) == (2, "size", "debug")
+    assert (settings.api_port, settings.policy, settings.log_level) == (2, "size2d", "debug")
     assert str(origins["api_port"]) == f"{project}:1"
     assert str(origins["log_level"]) == f"{user}:3"
     assert str(origins["deployment"]) == "default"
@@ -77,7 +77,7 @@ def test_folders_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_unknown_settings_are_errors_with_their_place(tmp_path: Path) -> None:
-    file = write(tmp_path / "zoe.toml", "policy = 'size'\napi_prot = 1\n[masters]\nx = 1\n")
+    file = write(tmp_path / "zoe.toml", "policy = 'size2d'\napi_prot = 1\n[masters]\nx = 1\n")
     message = wrong("no such setting", {}, {"ZOE_API_PRT": "1"}, file)
     assert f"{file}:2:1: api_prot: there is no such setting (did you mean api_port?)" in message
     assert f"{file}:3:1: masters: there is no such setting" in message
@@ -90,7 +90,7 @@ def test_unknown_settings_are_errors_with_their_place(tmp_path: Path) -> None:
 def test_wrong_values_say_where_and_what_is_allowed(tmp_path: Path) -> None:
     file = write(tmp_path / "zoe.toml", "policy = 'lifo'\n")
     message = wrong("policy", {}, {"ZOE_API_PORT": "99999"}, file)
-    assert f"{file}:1: policy: 'lifo' is not allowed: input should be 'fifo' or 'size'" in message
+    assert f"{file}:1: policy: 'lifo' is not allowed: input should be 'fair', 'priority'" in message
     assert "ZOE_API_PORT: api_port: '99999' is not allowed" in message
     assert "less than or equal to 65535" in message
     wrong(

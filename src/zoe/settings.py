@@ -82,8 +82,30 @@ class Settings(BaseModel):
     process_path: str = ""
     """PATH of instances; empty: the folder of Zoe's own Python, then the system's folders."""
 
-    policy: Literal["fifo", "size"] = "fifo"
-    """Order of waiting executions: by submission, or smallest first."""
+    generation: Literal["flexible", "published", "malleable", "rigid"] = "flexible"
+    """Algorithm that gives room; the others are there to compare with."""
+    policy: Literal["fair", "priority", "fifo", "sjf", "srpt", "hrrn", "size2d", "size3d"] = "fair"
+    """Order of waiting executions: see docs/explanation/scheduling.md."""
+    half_life_seconds: Annotated[float, Field(gt=0)] = 259200.0
+    """What somebody held so long ago (three days) counts half of what is held now (`fair`)."""
+    reclaim: bool = True
+    """Take elastic instances back when the essential ones of another execution need their room."""
+    grant_seconds: Annotated[float, Field(ge=0)] = 10.0
+    """How long an elastic instance is left alone at least before it is taken back."""
+    reclaim_per_plan: Annotated[int, Field(ge=1)] = 1000
+    """How many elastic instances are taken back at once at most."""
+    reclaim_per_hour: Annotated[int, Field(ge=1)] = 60
+    """How many times in an hour elastic instances of one execution are taken back at most."""
+    lost_seconds: Annotated[float, Field(ge=0)] = 3600.0
+    """Work that an instance which is taken back is thought to lose at most, if it has no hook."""
+    backfill: Literal["easy", "none"] = "easy"
+    """Who may overtake an execution that is blocked: those that do not delay it, or nobody."""
+    backfill_depth: Annotated[int, Field(ge=1)] = 1000
+    """How many waiting executions are looked at behind the first that is blocked."""
+    patience_seconds: Annotated[float, Field(ge=0)] = 604800.0
+    """Who has waited for longer (a week) goes first, whatever the policy says."""
+    rank: Literal["pack", "spread", "random"] = "pack"
+    """Of several nodes with room: the fullest, the emptiest, or any."""
     start_attempts: Annotated[int, Field(ge=1, le=100)] = 3
     """How often an instance that cannot be started is tried."""
     elastic_attempts: Annotated[int, Field(ge=1, le=1000)] = 5
@@ -92,6 +114,13 @@ class Settings(BaseModel):
     """Pause before the second attempt; it doubles at each further one, up to a minute."""
     stop_grace_seconds: Annotated[float, Field(ge=0)] = 10.0
     """Time between SIGTERM and SIGKILL for instances without a grace of their own."""
+
+    forecast_pause_seconds: Annotated[float, Field(gt=0)] = 10.0
+    """Pause between two forecasts of when waiting executions start; none without a change."""
+    forecast_budget_seconds: Annotated[float, Field(gt=0, le=60)] = 3.0
+    """How long one forecast may be computed, in a process of its own."""
+    forecast_depth: Annotated[int, Field(ge=0, le=10_000)] = 200
+    """How many executions, from the head of the queue on, get a forecast; 0: none are made."""
 
     effects_concurrency: Annotated[int, Field(ge=1, le=256)] = 16
     """Calls to the back-end under way at once."""
@@ -106,6 +135,8 @@ class Settings(BaseModel):
 
     zapps_dir: Path | None = None
     """Folder of the catalogue; empty: the applications that come with Zoe."""
+    traces_dir: Path | None = None
+    """Folder of the tables that `zoe simulate --workload paper` draws from; empty: none."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much the programs log."""
     log_format: Literal["text", "json"] = "text"
@@ -313,7 +344,7 @@ def _as_path(name: str, value: object, origin: Origin) -> object:
     return Path(os.path.normpath(base / Path(value).expanduser()))
 
 
-_PATHS = frozenset({"data_dir", "pg_bin", "zapps_dir"})
+_PATHS = frozenset({"data_dir", "pg_bin", "zapps_dir", "traces_dir"})
 
 
 def _wrong_values(error: ValidationError, origins: Mapping[str, Origin]) -> Iterator[Problem]:

@@ -13,6 +13,7 @@ from zoe.rpc.keys import server_keys
 from zoe.rpc.messages import (
     Blocker,
     Done,
+    Expected,
     Failed,
     Ping,
     Placement,
@@ -90,7 +91,14 @@ async def test_with_the_master_plans_are_made_and_intents_rung(tmp_path: Path) -
                 return Failed("not-leading", "The master is starting.")
             case Plan():
                 reasons = [Blocker("no-room", "No node has 1 core.")]
-                return Planned(False, True, [Placement("dask.scheduler/0", "n", True)], reasons)
+                return Planned(
+                    False,
+                    True,
+                    [Placement("dask.scheduler/0", "n", True)],
+                    reasons,
+                    queue_position=4,
+                    forecast=Expected(1.0, 2.0, None, "nobody can tell when 3 (nap) ends"),
+                )
             case _:
                 return Done()
 
@@ -106,6 +114,11 @@ async def test_with_the_master_plans_are_made_and_intents_rung(tmp_path: Path) -
         plan = PlanView.model_validate(response.json())
         assert (plan.fits_now, plan.can_ever_fit) == (False, True)
         assert plan.reasons[0].message == "No node has 1 core."
+        assert plan.queue_position == 4
+        assert plan.forecast is not None
+        assert plan.forecast.p50 is not None
+        assert (plan.forecast.p50.timestamp(), plan.forecast.p90) == (2.0, None)
+        assert plan.forecast.because == "nobody can tell when 3 (nap) ends"
         refused = await client.post("/api/v1/plan", json={"document": f"# never\n{DASK}"})
         assert refused.json()["code"] == "master-unavailable"
         ready = ReadyView.model_validate((await client.get("/readyz")).json())

@@ -1,15 +1,28 @@
 """Submitting, listing, showing, waiting for, stopping, scaling and forgetting executions."""
 
 import asyncio
+import re
+import time
+from dataclasses import replace
 from typing import Any
 
 import httpx2
 import pytest
 
 from api_serving import BROKEN, DASK, Api, serving, until
-from zoe.model.change import Defer
-from zoe.model.execution import ExecutionEnd, ExecutionStatus, Outcome, Reason
-from zoe.model.rest import ExecutionDetail, ExecutionPage, ValidateView, WhyView
+from zoe.api.access import new_token_text, token_hash
+from zoe.model.change import Cause, Defer, Foretell, SetInstance
+from zoe.model.execution import (
+    ExecutionEnd,
+    ExecutionStatus,
+    Forecast,
+    InstanceStatus,
+    Outcome,
+    Reason,
+)
+from zoe.model.rest import ExecutionDetail, ExecutionPage, QueuePage, ValidateView, WhyView
+from zoe.model.zapp_yaml import read_zapp
+from zoe.store.base import NewExecution, Token
 
 STOPPED = ExecutionEnd(Outcome.STOPPED, "admin stopped it.")
 
@@ -175,6 +188,102 @@ async def test_a_prefix_of_several_names_is_a_conflict(admin: httpx2.AsyncClient
     response = await admin.get("/api/v1/executions/night")
     assert code_of(response, 409) == "conflict"
     assert "night-1" in response.text
+
+
+async def test_predicted_starts_are_shown_while_it_waits(
+    api: Api, admin: httpx2.AsyncClient
+) -> None:
+    first, second, third = [int((await submitted(admin))["id"]) for _ in range(3)]
+    for id in (first, second, third):
+        await api.master.status(id, ExecutionStatus.QUEUED)
+    behind = (Reason("behind", "1 is before it"),)
+    await api.master.record(Defer(second, 1, 1.0, ()), Defer(first, 2, 1.0, behind))
+    told = Forecast(1.0, 1_700_000_000.0, 1_700_000_600.5)
+    vague = Forecast(1.0, None, None, "nobody can tell when 3 (nap) ends")
+    await api.master.record(Foretell(((first, told), (second, vague))))
+    why = WhyView.model_validate((await admin.get(f"/api/v1/executions/{first}/why")).json())
+    assert why.forecast is not None
+    assert why.forecast.p50 is not None
+    assert why.forecast.p50.timestamp() == told.p50
+    shown = (await admin.get(f"/api/v1/executions/{first}")).json()["forecast"]
+    assert shown == {
+        "at": "1970-01-01T00:00:01Z",
+        "p50": "2023-11-14T22:13:20Z",
+        "p90": "2023-11-14T22:23:20.500000Z",
+        "because": "",
+    }
+    queue = QueuePage.model_validate((await admin.get("/api/v1/queue")).json())
+    assert [each.id for each in queue.items] == [second, first, third]
+    assert queue.items[0].forecast is not None
+    assert queue.items[0].forecast.because == vague.because
+    assert queue.items[2].forecast is None
+    (only,) = (await admin.get("/api/v1/queue?limit=1")).json()["items"]
+    assert only["id"] == second
+    await api.master.status(first, ExecutionStatus.STARTING)
+    assert (await admin.get(f"/api/v1/executions/{first}")).json()["forecast"] is None
+
+
+async def test_the_pages_show_when_it_starts_and_what_was_taken(
+    api: Api, admin: httpx2.AsyncClient
+) -> None:
+    waiting, running = [int((await submitted(admin))["id"]) for _ in range(2)]
+    await api.master.status(waiting, ExecutionStatus.QUEUED)
+    told = Forecast(1.0, 4_000_000_000.0, 4_000_002_100.0)
+    reason = (Reason("behind", "behind 1 execution in the queue"),)
+    await api.master.record(Defer(waiting, 1, 1.0, reason), Foretell(((waiting, told),)))
+    *_, last = await api.master.run(running)
+    lost = replace(last, status=InstanceStatus.STOPPING, ready=False)
+    said = f"its room is needed for {waiting} (urgent)"
+    await api.master.record(SetInstance(lost, 5.0, said, Cause("reclaim", waiting)))
+    async with api.client(token="", Origin=api.url) as browser:
+        await browser.post("/sign-in", data={"token": api.token})
+        listed = (await browser.get("/executions")).text
+        page = (await browser.get(f"/executions/{waiting}")).text
+        other = (await browser.get(f"/executions/{running}")).text
+    start = "Predicted start: 2096-10-02 07:06, by 2096-10-02 07:41 UTC at the latest with 9 in 10."
+    assert f"Behind 1 execution in the queue. {start}" in listed
+    assert start in page
+    assert f"had to go (rule reclaim): {said}" in other
+
+
+async def test_the_queue_of_a_user_is_their_own(api: Api, admin: httpx2.AsyncClient) -> None:
+    await submitted(admin)
+    eve = await api.store.submit(NewExecution("hers", "eve", read_zapp(DASK), DASK))
+    text = new_token_text()
+    await api.store.add_token(Token(token_hash(text), "laptop", "eve", "user", 1.0))
+    async with api.client(text) as client:
+        found = (await client.get("/api/v1/queue")).json()["items"]
+    assert [each["id"] for each in found] == [eve.id]
+
+
+async def test_how_forecasts_came_true_is_a_metric(api: Api, admin: httpx2.AsyncClient) -> None:
+    assert "zoe_forecasts_judged 0.0" in (await admin.get("/api/v1/metrics")).text
+    for p50, p90 in ((-10.0, -5.0), (-4.0, 1000.0), (1000.0, 1001.0)):
+        id = int((await submitted(admin))["id"])
+        await api.master.status(id, ExecutionStatus.QUEUED)
+        now = time.time()
+        await api.master.record(Foretell(((id, Forecast(now - 60, now + p50, now + p90)),)))
+        await api.master.status(id, ExecutionStatus.STARTING)
+    text = (await admin.get("/api/v1/metrics")).text
+    assert "zoe_forecasts_judged 3.0" in text
+    assert 'zoe_forecast_started_by_ratio{quantile="0.5"} 0.333' in text
+    assert 'zoe_forecast_started_by_ratio{quantile="0.9"} 0.666' in text
+    error = re.search(r"zoe_forecast_error_seconds ([0-9.]+)", text)
+    assert error is not None
+    assert float(error[1]) == pytest.approx(10, abs=5)
+
+
+async def test_why_says_what_was_taken_and_for_whom(api: Api, admin: httpx2.AsyncClient) -> None:
+    id = int((await submitted(admin))["id"])
+    instances = await api.master.run(id, elastic=2)
+    elastic = [each for each in instances if not each.essential]
+    said = "its room is needed for 9 (urgent)"
+    stopping = [replace(each, status=InstanceStatus.STOPPING, ready=False) for each in elastic]
+    await api.master.record(*(SetInstance(e, 5.0, said, Cause("reclaim", 9)) for e in stopping))
+    why = WhyView.model_validate((await admin.get(f"/api/v1/executions/{id}/why")).json())
+    (loss,) = why.losses
+    assert (loss.instances, loss.rule, loss.for_execution, loss.message) == (2, "reclaim", 9, said)
+    assert loss.service == elastic[0].service
 
 
 async def test_why_says_the_place_in_the_queue(api: Api, admin: httpx2.AsyncClient) -> None:

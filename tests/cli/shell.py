@@ -33,6 +33,9 @@ class Shell:
         (self.folder / name).write_text(text)
         return str(self.folder / name)
 
+    async def id(self, name: str) -> int:
+        return (await self.api.store.find(None, name)).id
+
     async def end(self, id: int, outcome: Outcome, exit_code: int | None = None) -> None:
         end = ExecutionEnd(outcome, "it is over", exit_code)
         fine = outcome in (Outcome.COMPLETED, Outcome.STOPPED)

@@ -3,12 +3,23 @@
 import asyncio
 import io
 import json
+import time
+from dataclasses import replace
+from datetime import datetime
 
 import pytest
 from shell import Shell
 
 from api_serving import BROKEN, DASK, machines, write_log
-from zoe.model.execution import ExecutionEnd, ExecutionStatus, Outcome
+from zoe.model.change import Cause, Defer, Foretell, SetInstance, SetStatus
+from zoe.model.execution import (
+    ExecutionEnd,
+    ExecutionStatus,
+    Forecast,
+    InstanceStatus,
+    Outcome,
+    Reason,
+)
 
 
 async def test_submitting_and_looking(shell: Shell) -> None:
@@ -156,3 +167,66 @@ async def test_doctor_says_what_is_wrong(shell: Shell) -> None:
     as_yaml = await shell.zoe("--url", shell.api.url, "doctor", "-o", "yaml", code=1)
     assert "- what: Python\n  ok: true\n" in as_yaml
     assert await shell.zoe("--url", shell.api.url, "doctor", "-o", "name", code=1) == "master\n"
+
+
+async def test_the_queue_and_predicted_starts(shell: Shell) -> None:
+    for name in ("first", "second", "third"):
+        await shell.zoe("submit", shell.write("dask.yaml", DASK), "--name", name)
+        await shell.api.master.status(await shell.id(name), ExecutionStatus.QUEUED)
+    first, second, third = [await shell.id(name) for name in ("first", "second", "third")]
+    noon = datetime(2031, 5, 6, 12, 5).astimezone()
+    told = Forecast(time.time(), noon.timestamp(), noon.timestamp() + 2100)
+    vague = Forecast(time.time(), None, None, "nobody can tell when 9 (nap) ends")
+    half = Forecast(time.time(), noon.timestamp(), None, "it is too far")
+    behind = (Reason("behind", "behind 1 execution in the queue"),)
+    await shell.api.master.record(
+        Defer(second, 1, 1.0, ()),
+        Defer(first, 2, 1.0, behind),
+        Foretell(((first, told), (second, vague), (third, half))),
+    )
+    listed = (await shell.zoe("queue")).splitlines()
+    assert [line.split()[:3] for line in listed[1:]] == [
+        ["1", str(second), "second"],
+        ["2", str(first), "first"],
+        ["-", str(third), "third"],
+    ]
+    assert "no estimate, because nobody can tell when 9 (nap) ends" in listed[1]
+    assert "2031-05-06 12:05  2031-05-06 12:40  behind 1 execution" in listed[2]
+    assert await shell.zoe("queue", "-o", "name", "--limit", "1") == "second\n"
+    (queued, *_) = json.loads(await shell.zoe("queue", "--json"))
+    assert queued["forecast"]["because"] == vague.because
+    said = "2031-05-06 12:05, by 2031-05-06 12:40 at the latest with 9 in 10"
+    assert f"Start: {said}." in await shell.zoe("why", "first")
+    assert f"starts       {said}" in await shell.zoe("show", "first")
+    assert "place 2, expected 2031-05-06 12:05: behind 1" in await shell.zoe("ps")
+    no_latest = "12:05, and no latest time, because it is too far"
+    assert no_latest in await shell.zoe("why", "third")
+
+
+async def test_why_tells_what_was_taken_back_and_for_whom(shell: Shell) -> None:
+    await shell.zoe("submit", shell.write("dask.yaml", DASK), "--name", "night")
+    instances = await shell.api.master.run(1)
+    (last,) = [each for each in instances if not each.essential]
+    stopping = replace(last, status=InstanceStatus.STOPPING, ready=False)
+    said = "its room is needed for 2 (urgent)"
+    await shell.api.master.record(SetInstance(stopping, 5.0, said, Cause("reclaim", 2)))
+    why = await shell.zoe("why", "night")
+    assert f"1 elastic instance of {last.service} had to go (rule reclaim): {said}" in why
+    await shell.end(1, Outcome.COMPLETED, 0)
+    assert "rule reclaim" in await shell.zoe("why", "night")
+
+
+async def test_what_can_never_start_is_said_at_submission(shell: Shell) -> None:
+    submitting = asyncio.create_task(
+        shell.zoe("submit", shell.write("dask.yaml", DASK), "--name", "night")
+    )
+    async with asyncio.timeout(20):
+        while not await shell.api.store.history(None):
+            await asyncio.sleep(0.01)
+    never = Reason("can-never-start", "no node has the label moon: it can never start here")
+    await shell.api.master.record(
+        SetStatus(1, ExecutionStatus.QUEUED, 1.0, "in the queue"), Defer(1, 1, 1.0, (never,))
+    )
+    said = await submitting
+    assert said.startswith("night\n")
+    assert "warning: no node has the label moon: it can never start here; `zoe rm night`" in said

@@ -21,7 +21,16 @@ from submissions_for_tests import (
     status,
     way_to,
 )
-from zoe.model.change import Acknowledge, Change, Defer, Forget, SetNodes, SetStatus
+from zoe.model.change import (
+    Acknowledge,
+    Cause,
+    Change,
+    Defer,
+    Foretell,
+    Forget,
+    SetNodes,
+    SetStatus,
+)
 from zoe.model.errors import IllegalTransition
 from zoe.model.execution import (
     EXECUTION_TRANSITIONS,
@@ -30,11 +39,12 @@ from zoe.model.execution import (
     ExecutionStatus,
     Exit,
     ExitReason,
+    Forecast,
     InstanceStatus,
     Outcome,
     Reason,
 )
-from zoe.store.base import NotFound, StaleEpoch, Store
+from zoe.store.base import NotFound, PastForecast, StaleEpoch, Store
 
 WAITING, STARTING, RUNNING, STOPPED = (
     InstanceStatus.WAITING,
@@ -72,6 +82,77 @@ async def test_a_life_sets_times_and_clears_reasons(store: Store, another_store:
     await store.record([SetStatus(made.id, T, 5.0, "stopped")], epoch)
     ended = await another_store.get(made.id)
     assert (ended.status, ended.started_at, ended.ended_at, ended.end) == (T, 2.25, 5.0, end)
+
+
+async def test_forecasts_are_kept_while_it_waits_and_the_first_one_for_good(
+    store: Store, another_store: Store
+) -> None:
+    first, second = [await store.submit(new()) for _ in range(2)]
+    epoch = await lead(store)
+    vague = Forecast(1.0, 20.0, None, "nobody can tell when nap ends")
+    told = Forecast(2.0, 20.0, 30.0, uncorrected=(15.0, 25.5))
+    later = Forecast(3.0, 21.0, 31.0)
+    await store.record([status(first.id, Q), status(second.id, Q)], epoch)
+    lines = len(await store.history(None))
+    await store.record([Foretell(((first.id, vague), (second.id, vague)))], epoch)
+    assert (await another_store.get(first.id)).forecast == vague
+    assert (await another_store.get(first.id)).first_forecast is None
+    await store.record([Foretell(((first.id, told),)), Foretell(((first.id, later),))], epoch)
+    (known, other) = await another_store.load()
+    assert (known.forecast, known.first_forecast, other.forecast) == (later, told, vague)
+    assert len(await store.history(None)) == lines, "forecasts are no history"
+    assert await another_store.past_forecasts() == []
+
+    await store.record([status(first.id, S, 25.0), status(second.id, S, 24.0)], epoch)
+    known = await another_store.get(first.id)
+    assert (known.forecast, known.first_forecast) == (None, told)
+    # Too late, and about nobody: skipped, as it may be when it was made.
+    await store.record([Foretell(((first.id, later), (second.id, told), (999_999, told)))], epoch)
+    assert (await another_store.get(first.id)).forecast is None
+    assert (await another_store.get(second.id)).first_forecast is None
+    assert await another_store.past_forecasts() == [PastForecast(told, 25.0)]
+
+
+async def test_the_queue_is_in_its_order(store: Store, another_store: Store) -> None:
+    made = [await store.submit(new(owner=owner)) for owner in ("ann", "bob", "ann", "ann", "bob")]
+    epoch = await lead(store)
+    changes: list[Change] = [status(each.id, Q) for each in made[:4]]
+    changes += [
+        Defer(each.id, place, 1.0, ()) for each, place in zip(made, (3, 1, 2), strict=False)
+    ]
+    changes += [status(made[3].id, S)]
+    await store.record(changes, epoch)
+    ids = [each.id for each in made]
+    found = [each.id for each in await another_store.queue()]
+    assert found == [ids[1], ids[2], ids[0], ids[4]]
+    assert [each.id for each in await another_store.queue(owner="ann")] == [ids[2], ids[0]]
+    assert [each.id for each in await another_store.queue(limit=1)] == [ids[1]]
+
+
+async def test_past_forecasts_are_the_newest_in_order(store: Store) -> None:
+    made = [await store.submit(new()) for _ in range(4)]
+    epoch = await lead(store)
+    await store.record([status(each.id, Q) for each in made], epoch)
+    told = [(each.id, Forecast(1.0, float(n), 9.0)) for n, each in enumerate(made)]
+    await store.record([Foretell(tuple(told))], epoch)
+    starts = [40.0, 10.0, 30.0, 20.0]
+    changes = [status(each.id, S, at) for each, at in zip(made, starts, strict=True)]
+    await store.record(changes, epoch)
+    found = await store.past_forecasts(3)
+    assert [(each.started_at, each.forecast.p50) for each in found] == [
+        (20.0, 3.0),
+        (30.0, 2.0),
+        (40.0, 0.0),
+    ]
+
+
+async def test_the_cause_of_a_loss_is_in_the_history(store: Store) -> None:
+    made = await store.submit(new())
+    epoch = await lead(store)
+    lost = dataclasses.replace(instance(made.id), cause=Cause("reclaim", 7))
+    await store.record([lost, instance(made.id, 1)], epoch)
+    causes = [each.detail.get("cause") for each in await store.history(made.id)]
+    assert causes == [None, {"rule": "reclaim", "for_execution": 7}, None]
 
 
 async def test_instances_are_kept_whole_and_in_order(store: Store, another_store: Store) -> None:

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from submissions_for_tests import NODES, instance, new, status
-from zoe.model.change import Acknowledge, Change, Defer, Forget, SetNodes
+from zoe.model.change import Acknowledge, Change, Defer, Foretell, Forget, SetNodes
 from zoe.model.errors import ZoeError
-from zoe.model.execution import Execution, ExecutionStatus, InstanceStatus, Reason
+from zoe.model.execution import Execution, ExecutionStatus, Forecast, InstanceStatus, Reason
 from zoe.store.base import HistoryEntry, Page, Store
 from zoe.store.memory import MemoryStore
 from zoe.store.postgres import PostgresStore
@@ -80,6 +80,13 @@ def changes_of(index: int) -> some.SearchStrategy[Callable[[Side], Change]]:
         ),
         some.integers(0, 4).map(lambda g: lambda side: Acknowledge(side.id(index), g)),
         some.just(lambda side: Forget(side.id(index))),
+        some.builds(
+            Forecast,
+            some.sampled_from([1.0, 2.5]),
+            some.none() | some.just(7.0),
+            some.none() | some.just(8.0),
+            texts,
+        ).map(lambda said: lambda side: Foretell(((side.id(index), said),))),
         some.integers(0, 2).map(lambda count: lambda side: SetNodes(NODES[:count], 3.0)),
     )
 
@@ -133,6 +140,9 @@ questions: Mapping[str, Act] = {
     "intents": lambda side: side.store.intents(),
     "history": lambda side: side.store.history(None),
     "nodes": lambda side: side.store.nodes(),
+    "queue": lambda side: side.store.queue(),
+    "queue of one": lambda side: side.store.queue(owner="a", limit=1),
+    "past forecasts": lambda side: side.store.past_forecasts(),
     "counts": lambda side: side.store.counts(),
     "page": lambda side: side.store.page(limit=2),
     "page of a name": lambda side: side.store.page(name="a", owner="ü"),

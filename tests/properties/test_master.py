@@ -8,8 +8,9 @@ plays it again alone, and ``make fuzz`` plays many.
 import asyncio
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from tests.master.virtual import VirtualLoop, run
 from zoe.backends.base import Retryable
 from zoe.backends.fake import Behaviour, FakeBackend, FakeEngine, Fault
 from zoe.master.answers import Desk
+from zoe.master.forecasting import ForecastFailed, Question, answer
 from zoe.master.main import reign
 from zoe.model.change import Change
 from zoe.model.cluster import Observation
@@ -32,6 +34,7 @@ from zoe.model.execution import (
 )
 from zoe.model.zapp_yaml import read_zapp
 from zoe.settings import Settings
+from zoe.sim.forecast import Bounds, Estimate
 from zoe.store.base import Conflict, NewExecution, NotFound, StoreUnavailable
 from zoe.store.memory import MemoryStore
 
@@ -102,6 +105,26 @@ class LateBackend(FakeBackend):
         return seen
 
 
+class TroubledForecaster:
+    """Computes here, late, and fails now and then; what it says must make sense."""
+
+    def __init__(self, dice: random.Random) -> None:
+        self._dice = dice
+
+    async def predict(self, question: Question) -> Mapping[int, Estimate]:
+        await asyncio.sleep(self._dice.choice([0.0, 0.5, 20.0]))
+        if self._dice.random() < 0.2:
+            raise ForecastFailed("the process has died")
+        found = answer(replace(question, bounds=Bounds(samples=2, ends=50), budget_seconds=60.0))
+        for each in found.values():
+            assert each.p50 is None or each.p50 >= question.snapshot.now
+            assert each.p90 is None or (each.p50 is not None and each.p90 >= each.p50)
+        return found
+
+    async def close(self) -> None:
+        pass
+
+
 class World:
     """One seeded run: users, a master that is killed now and then, and an engine with moods."""
 
@@ -111,8 +134,13 @@ class World:
         self.store = TroubledStore(loop, self.dice)
         self.engine = FakeEngine(schedule=loop.call_later, behaviour=self.behave, fault=self.err)
         self.settings = Settings(
-            data_dir=folder, backend="fake", lease_seconds=3, effect_timeout_seconds=20
+            data_dir=folder,
+            backend="fake",
+            lease_seconds=3,
+            effect_timeout_seconds=20,
+            forecast_pause_seconds=0.5,
         )
+        self.forecaster = TroubledForecaster(random.Random(seed))
         self.trouble = True
         self.crashed: set[int] = set()
         self.stopped: set[int] = set()
@@ -144,7 +172,9 @@ class World:
         """A master is started, and killed without warning after a while."""
         backend = LateBackend(self.engine, self.dice)
         desk = Desk(backend, dict, self.loop.now)
-        master = asyncio.create_task(reign(self.settings, self.store, backend, desk))
+        master = asyncio.create_task(
+            reign(self.settings, self.store, backend, desk, self.forecaster)
+        )
         done, _ = await asyncio.wait([master], timeout=seconds)
         if done:
             master.result()  # it never ends by itself: raises what went wrong

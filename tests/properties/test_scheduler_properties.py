@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rehearsal import scheduler_of
 from zoe.model.change import Defer, Forget, SetInstance, SetStatus
 from zoe.model.cluster import Node, NodeStatus, Observation, ObservedInstance
 from zoe.model.execution import (
@@ -47,7 +48,6 @@ from zoe.scheduler.events import (
 )
 from zoe.scheduler.invariants import check_invariants
 from zoe.scheduler.reconcile import differences, reconcile
-from zoe.scheduler.scheduler import Scheduler
 
 GIB = 1024**3
 LIVE = (InstanceStatus.STARTING, InstanceStatus.RUNNING, InstanceStatus.STOPPING)
@@ -102,7 +102,7 @@ class World:
     def __init__(self, seed: int, options: dict[str, object]) -> None:
         self.chance = random.Random(seed)
         self.options = options
-        self.scheduler = Scheduler(**options)  # type: ignore[arg-type]
+        self.scheduler = scheduler_of(**options)
         self.now = 1000.0
         self.store: dict[int, Execution] = {}
         self.ever: dict[int, Execution] = {}
@@ -149,7 +149,9 @@ class World:
                     pass
         if judged:
             self.check_overdraft(before)
-            now = self.now if self.options.get("reclaim", True) else None
+            generation = self.options.get("generation", "flexible")
+            works = generation == "flexible" and self.options.get("reclaim", True)
+            now = self.now if works else None  # the others may leave room unused
             check_invariants(self.scheduler, now, shrunk=frozenset(self.shrunk))
             assert holdings(self.scheduler.executions) == holdings(self.store)
 
@@ -394,7 +396,7 @@ class World:
         self.story.append("crash")
         self.pending.clear()
         self.inbox.clear()
-        self.scheduler = Scheduler(**self.options)  # type: ignore[arg-type]
+        self.scheduler = scheduler_of(**self.options)
         events = reconcile(list(self.store.values()), self.observation())
         for event in events[:-1]:  # it knows everything, and is judged, when it has read them all
             self.tell(event, judged=False)
@@ -428,7 +430,8 @@ class World:
         """No more faults, and room for everybody: everything must come to its end."""
         self.faults = False
         big = Resources(10_000, 64 * GIB)
-        spare = [Node(f"spare{n}", big, labels=frozenset({"ssd"})) for n in range(3)]
+        count = 20 if self.options.get("generation") == "rigid" else 3
+        spare = [Node(f"spare{n}", big, labels=frozenset({"ssd"})) for n in range(count)]
         ready = [replace(each, status=NodeStatus.READY) for each in self.nodes]
         self.set_nodes((*ready, *spare))
         for _ in range(400):
@@ -463,9 +466,13 @@ def play(seed: int, options: dict[str, object], steps: int) -> World:
 
 OPTIONS = [
     {"generation": "flexible", "policy": "fifo"},
-    {"generation": "flexible", "policy": "size", "start_attempts": 2, "elastic_attempts": 1},
-    {"generation": "flexible", "reclaim": False},
-    {"generation": "malleable", "reclaim": False},
+    {"policy": "fair", "half_life_seconds": 100.0},
+    {"generation": "flexible", "policy": "size2d", "start_attempts": 2, "elastic_attempts": 1},
+    {"policy": "srpt", "backfill": "none", "patience_seconds": 60.0},
+    {"policy": "hrrn", "reclaim": False, "backfill_depth": 2},
+    {"generation": "published"},
+    {"generation": "malleable"},
+    {"generation": "rigid"},
 ]
 
 

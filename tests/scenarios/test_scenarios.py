@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from rehearsal import scheduler_of
 from zoe.model.change import Defer, Forget, SetInstance, SetNodes, SetStatus
 from zoe.model.cluster import Node, NodeStatus, Observation, ObservedInstance
 from zoe.model.execution import (
@@ -180,7 +181,7 @@ class Scenario:
         match words:
             case ["scheduler", *options]:
                 self.options = dict(read_option(option) for option in options)
-                self.scheduler = Scheduler(**self.options)  # type: ignore[arg-type]
+                self.scheduler = scheduler_of(**self.options)
                 return []
             case ["time", seconds]:
                 self.now += float(seconds)
@@ -194,7 +195,7 @@ class Scenario:
                 return list(self.plan(read_zapp(name, body, self.limit(options))))
             case ["restart", *gone]:
                 executions = list(self.scheduler.executions.values())
-                self.scheduler = Scheduler(**self.options)  # type: ignore[arg-type]
+                self.scheduler = scheduler_of(**self.options)
                 return self.handle(reconcile(executions, self.observation(executions, set(gone))))
             case ["look", *gone]:
                 executions = list(self.scheduler.executions.values())

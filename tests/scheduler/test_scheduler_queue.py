@@ -13,8 +13,11 @@ from zoe.scheduler.events import (
     NodesObserved,
     TerminationRequested,
 )
-from zoe.scheduler.queue import POLICIES, Queue
+from zoe.scheduler.planner import Planner
+from zoe.scheduler.queue import POLICIES
 from zoe.scheduler.scheduler import Scheduler
+from zoe.scheduler.sharing import Sharing
+from zoe.sim.workload import uniform_job
 
 ONE = ZApp(
     "one",
@@ -69,20 +72,33 @@ def test_nothing_is_written_when_nothing_has_changed() -> None:
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_the_queue_keeps_its_order(policy: str) -> None:
-    queue = Queue(policy)
-    executions = [
-        Execution(number, "e", "u", ONE, float(10 - number), elastic={"f.s": number % 3})
-        for number in range(10)
-    ]
-    for execution in executions:
-        queue.add(execution)
-    queue.add(executions[3])
-    queue.discard(5)
-    queue.discard(5)
-    kept = [execution for execution in executions if execution.id != 5]
-    expected = [execution.id for execution in sorted(kept, key=queue.key)]
-    assert list(queue) == expected
-    assert len(queue) == 9
-    assert [queue.position(each) for each in expected] == list(range(1, 10))
-    assert 3 in queue
-    assert 5 not in queue
+    planner = Planner(Sharing(policy=policy))
+    planner.set_nodes([Node("n1", Resources(1000))])
+    for number in range(10):
+        seconds = float(number * 7 % 5)
+        job = uniform_job(number, 10.0 - number, 1.0, 1, 0, Resources(1), run_seconds=seconds)
+        planner.wait(planner.add(job.demand, 10.0), 10.0)
+    planner.wait(planner.contenders[3], 10.0)
+    planner.leave(planner.contenders[5])
+    planner.leave(planner.contenders[5])
+    kept = [each for each in planner.contenders.values() if each.id != 5]
+    expected = [each.id for each in sorted(kept, key=lambda each: each.key)]
+    assert [each.id for each in planner.waiting] == expected
+    assert [each.id for each in planner.queue(10.0)] == expected
+    assert len(planner.waiting) == 9
+    assert [planner.waiting.position(each) for each in expected] == list(range(1, 10))
+    assert 3 in planner.waiting
+    assert 5 not in planner.waiting
+
+
+def test_the_highest_response_ratio_grows_with_the_wait() -> None:
+    planner = Planner(Sharing(policy="hrrn"))
+    planner.set_nodes([Node("n1", Resources(1))])
+    shapes = ((1, 0.0, 1000.0), (2, 90.0, 10.0))
+    for number, arrival, seconds in shapes:
+        job = uniform_job(number, arrival, 1.0, 2, 0, Resources(1), run_seconds=seconds)
+        planner.wait(planner.add(job.demand, arrival), arrival)
+    planner.plan(91.0)  # ratios 1.091 and 1.1
+    assert [each.id for each in planner.waiting] == [2, 1]
+    planner.plan(90.5)  # 1.0905 and 1.05
+    assert [each.id for each in planner.waiting] == [1, 2]

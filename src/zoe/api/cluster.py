@@ -1,8 +1,8 @@
 """The routes of everything that is not one execution: nodes, checks, plans, health, metrics."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
 import zoe
 from zoe.api import views
@@ -12,13 +12,16 @@ from zoe.api.executions import ActorOf, PartsOf
 from zoe.api.parts import Parts
 from zoe.api.submission import OPENAPI_BODY, Submission, checked_zapp
 from zoe.model.errors import ZAppInvalid
+from zoe.model.execution import Forecast
 from zoe.model.rest import (
+    ForecastView,
     LiveView,
     MasterView,
     NodePage,
     NodeView,
     PlacementView,
     PlanView,
+    QueuePage,
     ReadyView,
     ReasonView,
     ValidateView,
@@ -28,7 +31,7 @@ from zoe.model.rest import (
 )
 from zoe.model.zapp_schema import json_schema
 from zoe.rpc.client import MasterUnreachable
-from zoe.rpc.messages import Failed, Ping, Plan, Planned, Pong
+from zoe.rpc.messages import Expected, Failed, Ping, Plan, Planned, Pong
 from zoe.store.base import StoreUnavailable
 
 PING_SECONDS = 0.5
@@ -43,6 +46,16 @@ async def list_nodes(parts: PartsOf, actor: ActorOf) -> NodePage:
     """List the machines: what they have, what is reserved, what runs there."""
     authorise(actor, Action.VIEW_CLUSTER)
     return NodePage(items=await node_views(parts))
+
+
+@router.get("/queue")
+async def list_queue(
+    parts: PartsOf, actor: ActorOf, limit: Annotated[int, Query(ge=1, le=500)] = 100
+) -> QueuePage:
+    """List the executions that wait, by their place, with when each is expected to start."""
+    authorise(actor, Action.VIEW)
+    waiting = await parts.store.queue(owner=actor.scope, limit=limit)
+    return QueuePage(items=[views.summary(each) for each in waiting])
 
 
 @router.post("/validate", openapi_extra=OPENAPI_BODY)
@@ -63,7 +76,7 @@ async def validate(parts: PartsOf, actor: ActorOf, submission: Submission) -> Va
 
 @router.post("/plan", openapi_extra=OPENAPI_BODY)
 async def plan(parts: PartsOf, actor: ActorOf, submission: Submission) -> PlanView:
-    """Ask the master whether it would start now."""
+    """Ask the master whether it would start now, and if not, why not, and when."""
     authorise(actor, Action.SUBMIT)
     await checked_zapp(parts, submission)
     reply = await parts.master.ask(
@@ -87,6 +100,8 @@ async def plan(parts: PartsOf, actor: ActorOf, submission: Submission) -> PlanVi
                     ReasonView(code=each.code, message=each.message) for each in reply.reasons
                 ],
                 notes=reply.notes,
+                queue_position=reply.queue_position,
+                forecast=_forecast(reply.forecast),
             )
         case Failed(code="zapp-invalid" | "too-large"):
             raise BadRequest(reply.message)
@@ -94,6 +109,12 @@ async def plan(parts: PartsOf, actor: ActorOf, submission: Submission) -> PlanVi
             raise MasterUnreachable(reply.message, hint="Try again in a moment.")
         case _:
             raise MasterUnreachable("The master answered something else than a plan.")
+
+
+def _forecast(expected: Expected | None) -> ForecastView | None:
+    if expected is None:
+        return None
+    return views.forecast_view(Forecast(expected.at, expected.p50, expected.p90, expected.because))
 
 
 @router.get("/schema")
@@ -139,7 +160,11 @@ async def metrics(parts: PartsOf, actor: ActorOf) -> Response:
     """Return the counts for Prometheus."""
     authorise(actor, Action.VIEW_CLUSTER)
     return Response(
-        parts.metrics.render(await parts.store.counts(), parts.feed.subscriptions),
+        parts.metrics.render(
+            await parts.store.counts(),
+            parts.feed.subscriptions,
+            await parts.store.past_forecasts(),
+        ),
         media_type="text/plain; version=0.0.4; charset=utf-8",
     )
 

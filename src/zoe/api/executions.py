@@ -26,6 +26,8 @@ from zoe.store.base import NotFound
 
 LOOK_SECONDS = 2.0
 """How often who waits looks at the store when no notification comes."""
+HISTORY_READ = 1000
+"""How many of the last entries of its history say what was taken from an execution."""
 LIVE = frozenset(ExecutionStatus) - ENDED
 
 router = APIRouter(prefix="/executions", tags=["executions"])
@@ -106,7 +108,9 @@ async def show_execution(
 @router.get("/{ref}/why")
 async def why_execution(parts: PartsOf, actor: ActorOf, ref: str) -> WhyView:
     """Say why it is where it is."""
-    return views.why(await find(parts, actor, ref, Action.VIEW))
+    execution = await find(parts, actor, ref, Action.VIEW)
+    history = await parts.store.history(execution.id, limit=HISTORY_READ, newest=True)
+    return views.why(execution, history)
 
 
 @router.get("/{ref}/wait")

@@ -1,10 +1,12 @@
-"""Counts for Prometheus: requests, how long they took, executions by status, open streams."""
+"""Counts for Prometheus: requests, executions by status, open streams, how forecasts came true."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from statistics import fmean, median
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from zoe.model.execution import ExecutionStatus
+from zoe.store.base import PastForecast
 
 
 class Metrics:
@@ -29,10 +31,45 @@ class Metrics:
             "zoe_executions", "Executions in the store.", ["status"], registry=self.registry
         )
         self.streams = Gauge("zoe_api_streams", "Streams that are open.", registry=self.registry)
+        self.forecasts = Gauge(
+            "zoe_forecasts_judged",
+            "The last forecasts of which the execution has started.",
+            registry=self.registry,
+        )
+        self.forecast_error = Gauge(
+            "zoe_forecast_error_seconds",
+            "Median distance of the true start from the predicted one (p50), of those.",
+            registry=self.registry,
+        )
+        self.forecast_coverage = Gauge(
+            "zoe_forecast_started_by_ratio",
+            "Share of those that started by the predicted quantile: 0.5 and 0.9 are perfect.",
+            ["quantile"],
+            registry=self.registry,
+        )
 
-    def render(self, counts: Mapping[ExecutionStatus, int], streams: int) -> bytes:
+    def render(
+        self,
+        counts: Mapping[ExecutionStatus, int],
+        streams: int,
+        forecasts: Sequence[PastForecast] = (),
+    ) -> bytes:
         """Return the text that Prometheus reads."""
+        self._judge(forecasts)
         self.streams.set(streams)
         for status in ExecutionStatus:
             self.executions.labels(status).set(counts.get(status, 0))
         return generate_latest(self.registry)
+
+    def _judge(self, forecasts: Sequence[PastForecast]) -> None:
+        judged = [
+            (each.started_at, each.forecast.p50, each.forecast.p90)
+            for each in forecasts
+            if each.forecast.p50 is not None and each.forecast.p90 is not None
+        ]
+        self.forecasts.set(len(judged))
+        if judged:
+            self.forecast_error.set(median(abs(start - p50) for start, p50, _ in judged))
+            for quantile, place in (("0.5", 1), ("0.9", 2)):
+                share = fmean(each[0] <= each[place] for each in judged)
+                self.forecast_coverage.labels(quantile).set(share)

@@ -10,6 +10,7 @@ from zoe.model.execution import (
     ExecutionEnd,
     ExecutionStatus,
     Exit,
+    Forecast,
     InstanceStatus,
     Reason,
     ServiceInstance,
@@ -21,9 +22,11 @@ from zoe.model.rest import (
     ExecutionDetail,
     ExecutionSummary,
     ExitView,
+    ForecastView,
     FrameworkView,
     HistoryView,
     InstanceView,
+    LossView,
     NodeInstanceView,
     NodeView,
     ReasonView,
@@ -55,6 +58,7 @@ def summary(execution: Execution) -> ExecutionSummary:
         end=end_view(execution.end),
         queue_position=execution.queue_position,
         reasons=reason_views(execution.reasons),
+        forecast=forecast_view(execution.forecast),
     )
 
 
@@ -71,8 +75,8 @@ def detail(execution: Execution) -> ExecutionDetail:
     )
 
 
-def why(execution: Execution) -> WhyView:
-    """Return why an execution is where it is."""
+def why(execution: Execution, history: Sequence[HistoryEntry] = ()) -> WhyView:
+    """Return why an execution is where it is, and what its history says was taken from it."""
     return WhyView(
         execution_id=execution.id,
         name=execution.name,
@@ -80,6 +84,41 @@ def why(execution: Execution) -> WhyView:
         summary=why_sentence(execution),
         queue_position=execution.queue_position,
         reasons=reason_views(execution.reasons),
+        forecast=forecast_view(execution.forecast),
+        losses=losses(history),
+    )
+
+
+def losses(history: Sequence[HistoryEntry]) -> list[LossView]:
+    """Return what was taken from an execution; what went at one time for one reason is one loss."""
+    found: list[LossView] = []
+    for entry in history:
+        cause = entry.detail.get("cause")
+        if not cause:
+            continue
+        loss = LossView(
+            at=as_time(entry.at),
+            service=entry.detail["service"],
+            instances=1,
+            rule=cause["rule"],
+            for_execution=cause["for_execution"],
+            message=entry.message,
+        )
+        if found and found[-1].model_copy(update={"instances": 1}) == loss:
+            loss = loss.model_copy(update={"instances": found.pop().instances + 1})
+        found.append(loss)
+    return found
+
+
+def forecast_view(forecast: Forecast | None) -> ForecastView | None:
+    """Return when an execution is expected to start."""
+    if forecast is None:
+        return None
+    return ForecastView(
+        at=as_time(forecast.at),
+        p50=None if forecast.p50 is None else as_time(forecast.p50),
+        p90=None if forecast.p90 is None else as_time(forecast.p90),
+        because=forecast.because,
     )
 
 

@@ -14,6 +14,7 @@ from zoe.cli.output import (
     OutputOption,
     columns,
     counted,
+    expected,
     indented,
     problem_line,
     show,
@@ -69,7 +70,7 @@ def plan(
     output: OutputOption = Format.TABLE,
     as_json: JsonOption = False,
 ) -> None:
-    """Say whether an application would start now, where, and if not, why not."""
+    """Say whether an application would start now, where, and if not, why not, and when."""
     current = session(context)
     found = document.read(current, application)
     parameters = dict(document.chosen(set_))
@@ -83,10 +84,13 @@ def _plan(answer: "PlanView") -> str:
     if answer.fits_now:
         text = ["It would start now."]
     elif answer.can_ever_fit:
-        text = ["It would wait:"]
+        place = f", number {answer.queue_position} in the queue" if answer.queue_position else ""
+        text = [f"It would wait{place}:"]
     else:
         text = ["It can never start here:"]
     text += [indented(f"- {reason.message}") for reason in answer.reasons]
+    if answer.forecast:
+        text.append(f"Start: {expected(answer.forecast)}.")
     if answer.placements:
         rows = (
             (placed.instance, placed.node, "essential" if placed.essential else "elastic")

@@ -25,7 +25,11 @@ SetOption = Annotated[
 ]
 
 
-class NoSuchApplication(ZoeError):
+class NoSuchFile(ZoeError):
+    """A file that does not exist or cannot be read."""
+
+
+class NoSuchApplication(NoSuchFile):
     """There is no such file, and no such application in the catalogue."""
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 
 PATIENCE_SECONDS = 30.0
 """How long a command that follows puts up with an api that is away."""
+
+LOOK_SECONDS, LOOK_PAUSE_SECONDS = 0.5, 0.05
+"""For how long, and how often, a submission that does not wait looks whether it can ever start."""
+NEVER = "can-never-start"
+"""Code of the reason of an execution that asks for what no node has."""
 
 ExecutionArgument = Annotated[
     str, typer.Argument(metavar="NAME", help="Its id, its name, or a unique prefix of its name.")
@@ -49,6 +55,7 @@ def run(
     execution = _submit(current, application, set_, name, command or [])
     if detach:
         write(execution.name)
+        _warn_if_never(current, execution)
         return
     tell(f"{execution.name} (execution {execution.id}) is submitted")
     try:
@@ -85,7 +92,24 @@ def submit(
     name: NameOption = "",
 ) -> None:
     """Submit an application and print the name of its execution."""
-    write(_submit(session(context), application, set_, name, []).name)
+    current = session(context)
+    execution = _submit(current, application, set_, name, [])
+    write(execution.name)
+    _warn_if_never(current, execution)
+
+
+def _warn_if_never(current: Session, execution: "ExecutionDetail") -> None:
+    """Say that it can never start here, if the master says so soon; it stays submitted."""
+    until = time.monotonic() + LOOK_SECONDS
+    with current.zoe() as zoe:
+        while True:
+            found = zoe.why(execution.id)
+            if found.status != "submitted" or time.monotonic() >= until:
+                break
+            time.sleep(LOOK_PAUSE_SECONDS)
+    for reason in found.reasons:
+        if reason.code == NEVER:
+            tell(f"warning: {reason.message}; `zoe rm {execution.name}` forgets it")
 
 
 def _submit(

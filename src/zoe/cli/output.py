@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from zoe.model.errors import ZoeError
     from zoe.model.execution import ExecutionEnd
-    from zoe.model.rest import EndView
+    from zoe.model.rest import EndView, ForecastView
 
 
 class ExitCode:
@@ -102,9 +102,9 @@ def tell(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def is_colourful(stream: Any = sys.stdout) -> bool:
-    """Whether to colour what goes to ``stream``."""
-    return bool(stream.isatty()) and not os.environ.get("NO_COLOR")
+def is_colourful(stream: Any = None) -> bool:
+    """Whether to colour what goes to ``stream``; that is stdout unless it is given."""
+    return bool((stream or sys.stdout).isatty()) and not os.environ.get("NO_COLOR")
 
 
 def columns(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -161,6 +161,22 @@ def clock(moment: datetime) -> str:
     return moment.astimezone().strftime("%H:%M:%S")
 
 
+def near(moment: datetime) -> str:
+    """Say when, in the local time zone, with the date if that is not today: ``14:05``."""
+    there = moment.astimezone()
+    today = datetime.now(UTC).astimezone().date()
+    return there.strftime("%H:%M" if there.date() == today else "%Y-%m-%d %H:%M")
+
+
+def expected(forecast: "ForecastView") -> str:
+    """Say when an execution is expected to start, or why nobody can tell."""
+    if forecast.p50 is None:
+        return f"no estimate, because {forecast.because}"
+    if forecast.p90 is None:
+        return f"{near(forecast.p50)}, and no latest time, because {forecast.because}"
+    return f"{near(forecast.p50)}, by {near(forecast.p90)} at the latest with 9 in 10"
+
+
 def memory(size: int) -> str:
     """Say an amount of memory."""
     for unit, factor in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
@@ -192,11 +208,14 @@ def report(error: "ZoeError") -> int:
     """Tell an error: what, why, what to try; return the exit code that belongs to it."""
     from zoe.model.errors import ZAppInvalid
     from zoe.settings import SettingsInvalid
+    from zoe.sim.workloads.problems import InputInvalid
 
     mark = "\033[31merror:\033[0m" if is_colourful(sys.stderr) else "error:"
     problems = getattr(error, "errors", None)
     if isinstance(error, ZAppInvalid):
         tell(f"{mark} the application description is not valid\n{indented(str(error))}")
+    elif isinstance(error, InputInvalid):
+        tell(f"{mark} {error.what} is not valid\n{indented(str(error))}")
     elif problems:
         lines = [problem_line(problem) for problem in problems]
         tell(f"{mark} {error}\n{indented(chr(10).join(lines))}")
@@ -206,15 +225,15 @@ def report(error: "ZoeError") -> int:
         tell(f"  {error.hint}")
     if isinstance(error, SettingsInvalid):
         return ExitCode.USAGE
-    if isinstance(error, ZAppInvalid):
+    if isinstance(error, ZAppInvalid | InputInvalid):
         return ExitCode.REJECTED
     return _code_of_failure(error)
 
 
 def _code_of_failure(error: "ZoeError") -> int:
-    from zoe.cli.document import NoSuchApplication
+    from zoe.cli.document import NoSuchFile
 
-    if isinstance(error, NoSuchApplication):
+    if isinstance(error, NoSuchFile):
         return ExitCode.NOT_FOUND
     if not type(error).__module__.startswith("zoe.client"):
         return ExitCode.OTHER

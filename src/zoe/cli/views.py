@@ -1,4 +1,4 @@
-"""Commands that look: ps, show, why, logs, events, nodes."""
+"""Commands that look: ps, show, why, queue, logs, events, nodes."""
 
 import asyncio
 import time
@@ -15,7 +15,10 @@ from zoe.cli.output import (
     ago,
     clock,
     columns,
+    counted,
+    expected,
     memory,
+    near,
     plain,
     printable,
     show,
@@ -40,6 +43,8 @@ CLEAR = "\033[H\033[2J"
 """What makes a terminal begin again at its top."""
 LIST_MAX = 500
 EVENTS_MAX = 1000
+LOSSES_SHOWN = 10
+"""How many of the last times that something was taken from an execution are told."""
 
 app = typer.Typer()
 
@@ -89,6 +94,8 @@ def _remark(item: "ExecutionSummary") -> str:
     if item.end:
         return item.end.message
     place = f"place {item.queue_position}" if item.queue_position else ""
+    if place and item.forecast and item.forecast.p50:
+        place += f", expected {near(item.forecast.p50)}"
     reason = item.reasons[0].message if item.reasons else ""
     return ": ".join(part for part in (place, reason) if part) or " "
 
@@ -127,6 +134,8 @@ def _detail(found: "ExecutionDetail") -> str:
     if found.queue_position:
         fields.append(("queue", f"place {found.queue_position}"))
     fields += [("waits", reason.message) for reason in found.reasons]
+    if found.forecast:
+        fields.append(("starts", expected(found.forecast)))
     text = ["\n".join(f"{name:<12} {printable(value)}" for name, value in fields)]
     services = [
         (service.name, service.essential, service.elastic, _counts(service.instances))
@@ -167,7 +176,7 @@ def why(
     output: OutputOption = Format.TABLE,
     as_json: JsonOption = False,
 ) -> None:
-    """Say why an execution waits, or what it does."""
+    """Say why an execution waits and until when, or what it does, and who took room from it."""
     with session(context).zoe() as zoe:
         found = zoe.why(name)
     show(found, output, as_json, lambda: _why(found), lambda: [found.name])
@@ -175,7 +184,53 @@ def why(
 
 def _why(found: "WhyView") -> str:
     others = [f"  - {reason.message}" for reason in found.reasons]
-    return "\n".join([found.summary, *(line for line in others if line[4:] not in found.summary)])
+    lines = [found.summary, *(line for line in others if line[4:] not in found.summary)]
+    if found.forecast:
+        lines.append(f"Start: {expected(found.forecast)}.")
+    for loss in found.losses[-LOSSES_SHOWN:]:
+        lines.append(
+            f"{clock(loss.at)}  {counted(loss.instances, 'elastic instance')} of {loss.service} "
+            f"had to go (rule {loss.rule}): {loss.message}"
+        )
+    return "\n".join(lines)
+
+
+@app.command()
+def queue(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option(min=1, max=LIST_MAX, help="At most so many.")] = 100,
+    output: OutputOption = Format.TABLE,
+    as_json: JsonOption = False,
+) -> None:
+    """List the executions that wait: their places, when they are expected to start, and why."""
+    with session(context).zoe() as zoe:
+        found = zoe.queue(limit=limit).items
+    show(found, output, as_json, lambda: _queue(found), lambda: (item.name for item in found))
+
+
+def _queue(items: "list[ExecutionSummary]") -> str:
+    rows = (
+        (
+            item.queue_position or "-",
+            item.id,
+            item.name,
+            item.owner,
+            ago(item.submitted_at),
+            near(item.forecast.p50) if item.forecast and item.forecast.p50 else "-",
+            near(item.forecast.p90) if item.forecast and item.forecast.p90 else "-",
+            _reason(item),
+        )
+        for item in items
+    )
+    headings = ("PLACE", "ID", "NAME", "OWNER", "WAITS", "EXPECTED", "9 IN 10 BY", "WHY")
+    return columns(headings, rows)
+
+
+def _reason(item: "ExecutionSummary") -> str:
+    said = [reason.message for reason in item.reasons[:1]]
+    if item.forecast and item.forecast.because:
+        said.append(f"no estimate, because {item.forecast.because}")
+    return "; ".join(said)
 
 
 @app.command()

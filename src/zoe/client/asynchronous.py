@@ -68,6 +68,7 @@ class AsyncZoe:
     logs = _method(calls.logs)
     events = _method(calls.events)
     source = _method(calls.source)
+    queue = _method(calls.queue)
     nodes = _method(calls.nodes)
     validate = _method(calls.validate)
     plan = _method(calls.plan)

@@ -31,6 +31,7 @@ from zoe.model.rest import (
     PlanView,
     Problem,
     ProblemCode,
+    QueuePage,
     ReadyView,
     ScaleRequest,
     SubmitRequest,
@@ -158,6 +159,11 @@ def source(ref: Ref) -> Call[str]:
     return Call("GET", f"{_execution(ref)}/source", bytes.decode)
 
 
+def queue(*, limit: int = 100) -> Call[QueuePage]:
+    """Return those that wait, by their place, with when each is expected to start."""
+    return Call("GET", "/queue", _as(QueuePage), {"limit": str(limit)})
+
+
 def nodes() -> Call[NodePage]:
     """Return the machines: what they have, what is reserved, what runs there."""
     return Call("GET", "/nodes", _as(NodePage))
@@ -174,7 +180,7 @@ def validate(
 def plan(
     document: str, *, parameters: Mapping[str, ParameterValue] | None = None, file: str = ""
 ) -> Call[PlanView]:
-    """Ask whether it would start now, where, and if not, why not."""
+    """Ask whether it would start now, where, and if not, why not, and when."""
     body = _application(document, "", parameters, file)
     return Call("POST", "/plan", _as(PlanView), body=body)
 

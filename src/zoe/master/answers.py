@@ -13,6 +13,7 @@ from zoe.model.zapp_yaml import read_zapp
 from zoe.rpc.messages import (
     Blocker,
     Done,
+    Expected,
     Failed,
     Ping,
     Placement,
@@ -56,9 +57,9 @@ class Desk:
             case Ping():
                 return Pong(self.epoch, self.since, self.backend.name, zoe.__version__)
             case Plan():
-                return self._plan(request, self.loop)
+                return await self._plan(request, self.loop)
 
-    def _plan(self, request: Plan, loop: Loop) -> Reply:
+    async def _plan(self, request: Plan, loop: Loop) -> Reply:
         try:
             zapp = read_zapp(
                 request.document,
@@ -70,6 +71,10 @@ class Desk:
             return Failed("zapp-invalid", str(invalid))
         wish = Execution(0, zapp.name, request.owner, zapp, submitted_at=self.now())
         admission = loop.scheduler.would_admit(wish, self.now())
+        expected = None
+        if loop.foresight is not None and admission.queue_position is not None:
+            told = await loop.foresight.imagine(loop.scheduler, wish)
+            expected = Expected(told.at, told.p50, told.p90, told.because)
         return Planned(
             fits_now=admission.fits_now,
             can_ever_fit=admission.can_ever_fit,
@@ -79,4 +84,6 @@ class Desk:
             ],
             reasons=[Blocker(reason.code, reason.message) for reason in admission.reasons],
             notes=self.backend.describe(zapp),
+            queue_position=admission.queue_position,
+            forecast=expected,
         )

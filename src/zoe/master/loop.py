@@ -16,8 +16,10 @@ import structlog
 from zoe.backends.base import Backend, Retryable
 from zoe.master import intents, observe
 from zoe.master.effects import Effects
-from zoe.model.change import Change, Defer, Forget, SetInstance, SetNodes, SetStatus
+from zoe.master.foresight import Foresight
+from zoe.model.change import Change, Defer, Foretell, Forget, SetInstance, SetNodes, SetStatus
 from zoe.model.cluster import Observation
+from zoe.model.execution import ENDED, Execution
 from zoe.scheduler.decisions import Decision, WakeAt
 from zoe.scheduler.events import Event, WokeUp
 from zoe.scheduler.reconcile import differences, reconcile
@@ -28,6 +30,9 @@ log = structlog.get_logger("master")
 
 BATCH = 100
 """Events, or intents, that one transaction takes at most."""
+RUNS_LOADED = 2000
+"""Past runs that a new reign reads, to tell from them how long the next ones take."""
+RUNS_PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +62,16 @@ class Loop:
         *,
         now: Callable[[], float] = time.time,
         pace: Pace | None = None,
+        foresight: Foresight | None = None,
     ) -> None:
         self.scheduler = scheduler
+        self.foresight = foresight
         self._store = store
         self._backend = backend
         self._epoch = epoch
         self._now = now
         self._pace = pace or Pace()
-        self._inbox: asyncio.Queue[Event | observe.Look | _Bell] = asyncio.Queue()
+        self._inbox: asyncio.Queue[Event | observe.Look | Foretell | _Bell] = asyncio.Queue()
         self._rung = False
         self._alarm: asyncio.TimerHandle | None = None
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -109,15 +116,37 @@ class Loop:
             self._hear_backend(),
             self._look_around(),
             self._keep_lease(),
+            self._look_ahead(),
             self._await_failure(),
         )
 
     async def _take_over(self) -> None:
         stored = await self._store.load()
+        await self._remember_runs()
+        if self.foresight is not None:
+            self.foresight.remember(await self._store.past_forecasts(), stored)
         look = await self._look()
         log.info("takes over", epoch=self._epoch, executions=len(stored))
         await self._step(reconcile(stored, look.observation))
         self._remove_leftovers(look)
+
+    async def _remember_runs(self) -> None:
+        """Read how long the last executions took: as if all had run with all they asked for."""
+        runs: list[Execution] = []
+        cursor = ""
+        while len(runs) < RUNS_LOADED:
+            page = await self._store.page(statuses=ENDED, limit=RUNS_PAGE, cursor=cursor)
+            runs += page.items
+            if not (cursor := page.next_cursor):
+                break
+        for each in sorted(runs, key=lambda run: run.ended_at or 0.0):
+            if each.started_at is not None and each.ended_at is not None:
+                self.scheduler.history.add(
+                    each.zapp.name,
+                    each.owner,
+                    each.zapp.time_limit_seconds,
+                    each.ended_at - each.started_at,
+                )
 
     # The one writer.
 
@@ -132,6 +161,9 @@ class Loop:
             elif isinstance(item, observe.Look):
                 await self._step(events)
                 events = self._compare(item)
+            elif isinstance(item, Foretell):
+                await self._step(events, [item])
+                events = []
             else:
                 events.append(item)
             if self._inbox.empty() or len(events) >= BATCH:
@@ -175,6 +207,8 @@ class Loop:
         changes.extend(settled)
         if changes:
             await self._store.record(changes, self._epoch)
+        if self.foresight is not None:
+            self.foresight.watch(decisions)
         for decision in decisions:
             _tell(decision)
             if isinstance(decision, WakeAt):
@@ -232,6 +266,12 @@ class Loop:
                     await self._store.renew(self._epoch, lease)
             except TimeoutError as silence:
                 raise StoreUnavailable("the lease could not be renewed in time") from silence
+
+    async def _look_ahead(self) -> None:
+        if self.foresight is not None:
+            while True:
+                self._inbox.put_nowait(await self.foresight.next(self.scheduler))
+                await self.foresight.pause()
 
     def _fail(self, bug: BaseException) -> None:
         if not self._failure.done():

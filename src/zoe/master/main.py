@@ -22,11 +22,14 @@ from zoe.backends.fake import FakeBackend
 from zoe.backends.process.backend import ProcessBackend
 from zoe.catalogue import frameworks
 from zoe.master.answers import Desk
+from zoe.master.forecasting import Forecaster, ForecastProcesses
+from zoe.master.foresight import Foresight, Outlook
 from zoe.master.loop import Loop, Pace
 from zoe.model.errors import ZoeError
 from zoe.rpc.keys import server_keys
 from zoe.rpc.server import Server
 from zoe.scheduler.scheduler import Scheduler
+from zoe.scheduler.sharing import Sharing
 from zoe.settings import Settings, load_settings
 from zoe.store.base import StaleEpoch, Store, StoreUnavailable
 from zoe.store.postgres import PostgresStore
@@ -49,24 +52,44 @@ async def serve(settings: Settings) -> None:
     backend = make_backend(settings)
     desk = Desk(backend, lambda: frameworks(settings.zapps_dir), time.time)
     server = Server(settings.master_endpoint, server_keys(settings.keys_dir), desk.answer)
+    forecaster = ForecastProcesses()
     await server.start()
     async with AsyncExitStack() as stack:
+        stack.push_async_callback(forecaster.close)
         stack.push_async_callback(store.close)
         stack.push_async_callback(backend.close)
         stack.push_async_callback(server.stop)
         _write_ready(settings.run_dir / "master.json", server.endpoint)
         await _open(backend)
-        await reign(settings, store, backend, desk)
+        await reign(settings, store, backend, desk, forecaster)
 
 
-async def reign(settings: Settings, store: Store, backend: Backend, desk: Desk) -> None:
-    """Lead whenever possible, one reign after the other, until cancelled."""
+async def reign(
+    settings: Settings,
+    store: Store,
+    backend: Backend,
+    desk: Desk,
+    forecaster: Forecaster | None = None,
+) -> None:
+    """Lead whenever possible, one reign after the other, until cancelled.
+
+    Without a ``forecaster`` no starts are predicted.
+    """
     await _open(store)
     holder = f"{socket.gethostname()}:{os.getpid()}"
     while True:
         epoch = await _lead(store, holder, settings.lease_seconds)
+        foresight = None
+        if forecaster is not None and settings.forecast_depth:
+            foresight = Foresight(forecaster, outlook(settings), desk.now)
         loop = Loop(
-            store, backend, make_scheduler(settings), epoch, now=desk.now, pace=pace(settings)
+            store,
+            backend,
+            make_scheduler(settings),
+            epoch,
+            now=desk.now,
+            pace=pace(settings),
+            foresight=foresight,
         )
         desk.loop, desk.epoch, desk.since = loop, epoch, desk.now()
         try:
@@ -137,11 +160,38 @@ def make_backend(settings: Settings) -> ProcessBackend | FakeBackend:
 def make_scheduler(settings: Settings) -> Scheduler:
     """Build the scheduler that the settings describe."""
     return Scheduler(
-        policy=settings.policy,
+        sharing_of(settings),
         start_attempts=settings.start_attempts,
         elastic_attempts=settings.elastic_attempts,
         backoff_seconds=settings.backoff_seconds,
         stop_grace_seconds=settings.stop_grace_seconds,
+    )
+
+
+def outlook(settings: Settings) -> Outlook:
+    """Take how forecasts are made from the settings."""
+    return Outlook(
+        pause_seconds=settings.forecast_pause_seconds,
+        budget_seconds=settings.forecast_budget_seconds,
+        depth=settings.forecast_depth,
+    )
+
+
+def sharing_of(settings: Settings) -> Sharing:
+    """Take from the settings how room is given."""
+    return Sharing(
+        generation=settings.generation,
+        policy=settings.policy,
+        half_life_seconds=settings.half_life_seconds,
+        reclaim=settings.reclaim,
+        grant_seconds=settings.grant_seconds,
+        reclaim_per_plan=settings.reclaim_per_plan,
+        reclaim_per_hour=settings.reclaim_per_hour,
+        lost_seconds=settings.lost_seconds,
+        backfill=settings.backfill,
+        backfill_depth=settings.backfill_depth,
+        patience_seconds=settings.patience_seconds,
+        rank=settings.rank,
     )
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from zoe.model.cluster import Node
-from zoe.model.execution import ExecutionEnd, ExecutionStatus, Reason, ServiceInstance
+from zoe.model.execution import ExecutionEnd, ExecutionStatus, Forecast, Reason, ServiceInstance
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +19,23 @@ class SetStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Cause:
+    """The rule under which something was taken from an execution, and who gets it."""
+
+    rule: str
+    """``reclaim``: essential instances of others come first; ``scale``: its user said so."""
+    for_execution: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SetInstance:
     """An instance's record becomes ``instance``, because of ``reason``."""
 
     instance: ServiceInstance
     at: float
     reason: str
+    cause: Cause | None = None
+    """Set when the instance has to go for the sake of others, or because its user wants less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +46,13 @@ class Defer:
     queue_position: int
     at: float
     reasons: tuple[Reason, ...] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True, slots=True)
+class Foretell:
+    """Executions, by id, are expected to start then; those that wait no more are skipped."""
+
+    forecasts: tuple[tuple[int, Forecast], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,4 +78,4 @@ class Forget:
     execution_id: int
 
 
-Change = SetStatus | SetInstance | Defer | Acknowledge | SetNodes | Forget
+Change = SetStatus | SetInstance | Defer | Foretell | Acknowledge | SetNodes | Forget

@@ -169,6 +169,27 @@ class Reason:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """When an execution that waits is expected to start, as it was told at ``at``.
+
+    It starts by ``p50`` with even chances, by ``p90`` with nine in ten (seconds since 1970). None:
+    there is no ground for an estimate, or for its late end, ``because`` of what that says.
+    """
+
+    at: float
+    p50: float | None
+    p90: float | None
+    because: str = ""
+    uncorrected: tuple[float, float] | None = None
+    """Both as they were before they were corrected by what became of earlier forecasts."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether both times are told, so that it can be judged by what becomes of it."""
+        return self.p50 is not None and self.p90 is not None
+
+
 def instance_id(execution_id: int, service: str, ordinal: int) -> str:
     """Return the id of an instance: ``17/spark.worker/3``."""
     return f"{execution_id}/{service}/{ordinal}"
@@ -242,6 +263,10 @@ class Execution:
     """Why it waits, as of the last decision; empty when it does not wait."""
     queue_position: int | None = None
     """Place in the queue, from 1; None when it does not wait."""
+    forecast: Forecast | None = None
+    """When it is expected to start; None when it does not wait, or nobody has looked yet."""
+    first_forecast: Forecast | None = None
+    """The first one with both times; it is kept, and forecasts are judged by it."""
 
     def elastic_count(self, service: str) -> int:
         """How many elastic instances of ``framework.service`` are wanted now."""

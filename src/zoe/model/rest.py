@@ -151,6 +151,19 @@ class ReasonView(Answer):
     message: str
 
 
+class ForecastView(Answer):
+    """When an execution that waits is expected to start, as it was told at ``at``.
+
+    It starts by ``p50`` with even chances, by ``p90`` with nine in ten. Null: there is no
+    estimate, ``because`` of what that says.
+    """
+
+    at: datetime
+    p50: datetime | None = None
+    p90: datetime | None = None
+    because: str = ""
+
+
 class EndView(Answer):
     """How an execution ended; ``exit_code`` is the monitor's, 128 + n for signal n."""
 
@@ -177,6 +190,8 @@ class ExecutionSummary(Answer):
     end: EndView | None = None
     queue_position: int | None = None
     reasons: list[ReasonView] = []
+    forecast: ForecastView | None = None
+    """When it is expected to start; null when it does not wait, or nobody has looked yet."""
 
     @property
     def is_ended(self) -> bool:
@@ -275,6 +290,20 @@ class ExecutionDetail(ExecutionSummary):
     endpoints: list[EndpointView] = []
 
 
+class LossView(Answer):
+    """Elastic instances of one service that an execution had to give up, when, and why."""
+
+    at: datetime
+    service: str
+    """``framework.service``."""
+    instances: int
+    rule: str
+    """``reclaim``: essential instances of others come first; ``scale``: its user said so."""
+    for_execution: int | None = None
+    """The execution that got the room."""
+    message: str
+
+
 class WhyView(Answer):
     """Why an execution is where it is: a sentence, and the reasons if it waits."""
 
@@ -284,6 +313,9 @@ class WhyView(Answer):
     summary: str
     queue_position: int | None = None
     reasons: list[ReasonView] = []
+    forecast: ForecastView | None = None
+    losses: list[LossView] = []
+    """The last elastic instances that were taken from it, the newest last."""
 
 
 class HistoryView(Answer):
@@ -332,6 +364,10 @@ class Page(Answer, Generic[Item]):
 
 class ExecutionPage(Page[ExecutionSummary]):
     """Executions, newest first."""
+
+
+class QueuePage(Page[ExecutionSummary]):
+    """Executions that wait, by their place in the queue; always one page."""
 
 
 class HistoryPage(Page[HistoryView]):
@@ -384,13 +420,17 @@ class PlacementView(Answer):
 
 
 class PlanView(Answer):
-    """Whether this application would start now, and if not, why not."""
+    """Whether this application would start now, and if not, why not, and when."""
 
     fits_now: bool
     can_ever_fit: bool
     placements: list[PlacementView] = []
     reasons: list[ReasonView] = []
     notes: list[str] = []
+    queue_position: int | None = None
+    """Its place in the queue, from 1, if it would wait."""
+    forecast: ForecastView | None = None
+    """When it would start, if it would wait; null when forecasts are turned off."""
 
 
 class ValidateView(Answer):

@@ -104,6 +104,11 @@ class Speedup:
 
     parallel_fraction: float = 1.0
 
+    def speed(self, count: int) -> float:
+        """Return how many times faster ``count`` instances are than one."""
+        serial = 1.0 - self.parallel_fraction
+        return 1.0 / (serial + self.parallel_fraction / count)
+
 
 @dataclass(frozen=True, slots=True)
 class Service:

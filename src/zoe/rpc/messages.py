@@ -6,7 +6,7 @@ answered once; the same request id may be sent again and gets the same answer.
 
 import msgspec
 
-VERSION = 1
+VERSION = 2
 """Version of the protocol; a peer with another one is told so and nothing else."""
 
 
@@ -57,6 +57,15 @@ class Blocker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     message: str
 
 
+class Expected(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When it would start: see :class:`zoe.model.execution.Forecast`; seconds since 1970."""
+
+    at: float
+    p50: float | None
+    p90: float | None
+    because: str = ""
+
+
 class Planned(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="planned"):
     """The answer to ``Plan``; ``notes`` say what differs on this back-end."""
 
@@ -65,6 +74,10 @@ class Planned(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="plan
     placements: list[Placement]
     reasons: list[Blocker]
     notes: list[str] = []
+    queue_position: int | None = None
+    """Its place in the queue, from 1, if it would wait."""
+    forecast: Expected | None = None
+    """When it would start, if it would wait and forecasts are made."""
 
 
 class Failed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="failed"):

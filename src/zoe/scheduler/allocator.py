@@ -2,11 +2,11 @@
 
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache
+from math import inf
 
-from zoe.model.change import Defer
-from zoe.model.cluster import NodeStatus
+from zoe.model.change import Cause, Defer
 from zoe.model.execution import (
     Execution,
     ExecutionStatus,
@@ -16,33 +16,33 @@ from zoe.model.execution import (
     instance_id,
 )
 from zoe.scheduler import lifecycle, words
+from zoe.scheduler.contender import Contender
+from zoe.scheduler.gang import fits, lacks
 from zoe.scheduler.lifecycle import Rules
-from zoe.scheduler.placement import Held, Need, Placement
-from zoe.scheduler.plan import Demand, Generation, Plan, Surroundings
-from zoe.scheduler.queue import Queue
-from zoe.scheduler.reasons import Usage, why_never
+from zoe.scheduler.plan import Plan
+from zoe.scheduler.reasons import Usage, why_never, why_not
 from zoe.scheduler.state import Record, State
 
 REPORTED = 100
 """Places of the queue whose position and reasons are always exact."""
 DRIFT = 10
 """Further back, a position is corrected once it is off by more than one part in this many."""
+IMAGINED = sys.maxsize
+"""The id of an execution that nobody has submitted yet: behind all others."""
+ROUNDS = 100
+"""Plans that one event may lead to; each carries out what the one before has made possible."""
 
 
 class Allocator:
-    """Gives room to whom the generation chooses, and tells the others why they wait."""
+    """Carries out the planner's plans, and tells those who wait why they do."""
 
-    def __init__(self, state: State, queue: Queue, rules: Rules, generation: Generation) -> None:
+    def __init__(self, state: State, rules: Rules) -> None:
         self._state = state
-        self._queue = queue
+        self._planner = state.planner
+        self._planner.why_not = self._why_not
         self._rules = rules
-        self._generation = generation
         self._never: dict[int, Reason | None] = {}
-        self._blocked: tuple[int, int] | None = None
-        """The execution found blocked, and the version of the room at that time."""
         self._reasons: dict[int, Reason] = {}
-        self._held: list[Placement] = []
-        """Room that is being cleared for executions that wait for it."""
         self._untold: set[int] = set()
         """Those in the queue that are new, or have another reason than they were told."""
         self._moves = 0
@@ -55,98 +55,117 @@ class Allocator:
         self._never.clear()
         self._moved_from = 1
 
-    def join(self, execution: Execution) -> None:
+    def join(self, record: Record) -> None:
         """Let an execution wait, or find its place anew."""
-        self.leave(execution.id)
-        self._queue.add(execution)
-        self._untold.add(execution.id)
-        self._note_move(execution.id)
+        execution_id = record.base.id
+        self.leave(execution_id)
+        contender = self._planner.contenders[execution_id]
+        for number, name in enumerate(record.services):
+            contender.elastic_missing[number] = record.base.elastic_count(name)
+        contender.asked = record.demand.instances
+        self._planner.wait(contender, self._state.now)
+        self._untold.add(execution_id)
+        self._note_move(execution_id)
 
     def leave(self, execution_id: int) -> None:
         """Forget an execution that does not wait any more."""
-        if execution_id in self._queue:
+        if execution_id in self._planner.waiting:
             self._note_move(execution_id)
-            self._queue.discard(execution_id)
+            self._planner.leave(self._planner.contenders[execution_id])
             self._never.pop(execution_id, None)
             self._untold.discard(execution_id)
 
     def is_out_of_reach(self, execution_id: int) -> bool:
         """Whether no plan could start a waiting execution, so that its arrival needs none.
 
-        It asks for what no node has, or stands behind one that is blocked, where plans end.
+        It asks for what no node has, or stands behind one that is blocked and does not fit beside.
         """
-        if self._why_never(self._state.records[execution_id]) is not None:
+        planner, contender = self._planner, self._planner.contenders[execution_id]
+        if planner.is_excluded(contender):
             return True
-        if self._blocked is None or self._blocked[1] != self._state.room_version:
+        blocked = planner.contenders.get(planner.blocked_at(self._state.now) or 0)
+        if blocked is None or blocked is contender or blocked.id not in planner.waiting:
             return False
-        blocked = self._blocked[0]
-        ahead = blocked in self._queue and blocked != execution_id
-        return ahead and self._queue.key_of(blocked) < self._queue.key_of(execution_id)
+        may_overtake = planner.sharing.backfill == "easy" and fits(planner.room, contender)
+        is_behind = planner.fairness is None and blocked.key < contender.key
+        return is_behind and not may_overtake
 
     def settle(self) -> None:
         """Plan and carry out until there is nothing more to place; then say why the rest waits."""
-        while True:
-            plan = self._plan(self._waiting())
-            if plan.blocked is not None:
-                self._blocked = (plan.blocked, self._state.room_version)
+        planner = self._planner
+        for _ in range(ROUNDS):
+            plan = self._plan()
             if not self._carry_out(plan):
                 break
+        if plan.blocked is not None and plan.retry_at < inf:
+            self._state.wake_at(plan.retry_at, plan.blocked)
         reasons = dict(plan.reasons)
         if plan.blocked in self._reasons:
             reasons.setdefault(plan.blocked, self._reasons[plan.blocked])
-        reasons.update((each, self._clearing(plan, each)) for each in plan.claims)
+        reasons.update((each, self._clearing(each)) for each in planner.claims)
         self._untold.update(
             each
             for each in self._reasons.keys() | reasons.keys()
-            if each in self._queue and self._reasons.get(each) != reasons.get(each)
+            if each in planner.waiting and self._reasons.get(each) != reasons.get(each)
         )
         self._reasons = reasons
-        self._held = [held for placements in plan.claims.values() for held in placements]
 
-    def would_admit(self, execution: Execution) -> tuple[list[Placement], Reason | None]:
-        """Plan as if ``execution`` were in the queue: its placements, or why there are none."""
+    @contextmanager
+    def imagined(self, execution: Execution) -> Iterator[Contender]:
+        """Have ``execution`` in the queue for a moment, behind those submitted before."""
+        planner, state = self._planner, self._state
         record = Record(execution, self._rules.elastic_attempts)
-        key = (*self._queue.key(execution)[:2], sys.maxsize)  # behind all that are there already
-        own = replace(self._demand(record), key=key)
+        contender = planner.add(replace(record.demand, execution_id=IMAGINED), state.now)
+        planner.wait(contender, state.now)
+        held = dict(planner.claims)
+        try:
+            yield contender
+        finally:
+            planner.forget(contender.id, state.now)
+            planner.hold_claims(held)
 
-        def joined() -> Iterator[Demand]:
-            ahead = True
-            for demand in self._waiting():
-                if ahead and own.key < demand.key:
-                    ahead = False
-                    yield own
-                yield demand
-            if ahead:
-                yield own
-
-        plan = self._plan(joined())
-        placements = [one for one in plan.placements if one.need.execution_id == execution.id]
-        if own.never is not None:
-            return [], own.never
-        if execution.id in plan.claims:
-            return [], self._clearing(plan, execution.id)
-        if placements or not own.essential:
-            return placements, None
-        behind = sum(self._queue.key_of(other) < own.key for other in self._queue)
-        return [], plan.reasons.get(execution.id) or self._behind(behind)
+    def would_admit(self, execution: Execution) -> tuple[list[ServiceInstance], Reason | None]:
+        """Plan as if ``execution`` were in the queue: its instances, or why there are none."""
+        planner, state = self._planner, self._state
+        services = dict(execution.zapp.services())
+        with self.imagined(execution) as contender:
+            if planner.is_excluded(contender):
+                return [], why_never(state.nodes.values(), planner.least(contender))
+            plan = self._plan()
+            planner.undo(plan)
+            if contender.id in planner.claims:
+                return [], self._clearing(contender.id, plan)
+            placed = [one for one in plan.grants if one.contender is contender]
+            if not placed and lacks(contender):
+                position = planner.waiting.position(contender.id)
+                return [], plan.reasons.get(contender.id) or self._behind(position - 1)
+            planned: list[ServiceInstance] = []
+            for grant in placed:
+                name = contender.demand.needs[grant.need].service
+                essential = services[name].essential
+                ordinals = iter(range(essential if grant.elastic else 0, sys.maxsize))
+                planned += (
+                    ServiceInstance(
+                        execution.id, name, next(ordinals), not grant.elastic,
+                        node=planner.room.nodes[node].name, placed_at=state.now,
+                    )
+                    for node, count in grant.places
+                    for _ in range(count)
+                )  # fmt: skip
+            return planned, None
 
     def other_node(self, record: Record, instance: ServiceInstance) -> str:
         """Return a node with room for an instance that its own node refused; empty: none."""
-        service = record.services[instance.service]
-        snapshot = self._state.snapshot()
-        snapshot.take(self._held, now=False)
-        snapshot.ready = [node for node in snapshot.ready if node.name != instance.node]
-        labels = frozenset(service.labels)
-        need = Need(
-            record.base.id,
-            instance.service,
-            (instance.ordinal,),
-            service.resources,
-            labels,
-            service.spread,
-        )
-        placed = snapshot.place_some(need)
-        return placed[0].node if placed else ""
+        room = self._planner.room
+        contender = self._planner.contenders[record.base.id]
+        need = record.numbers[instance.service]
+        fitting = contender.fittings[need]
+        avoid = {room.number(instance.node)}
+        if fitting.shape.spread:
+            avoid |= contender.nodes_of(need)
+        places = room.place(fitting, 1, avoid)
+        room.release(fitting, places)
+        return room.nodes[places[0][0]].name if places else ""
 
     def report(self) -> None:
         """Tell waiting executions their places and reasons, where these have changed.
@@ -154,13 +173,15 @@ class Allocator:
         Far from the head a place is told when it is new or off by much: exact ones for everybody
         would mean that each departure writes a line for each of ten thousand others.
         """
+        waiting = self._planner.waiting
         if self._moves * DRIFT >= REPORTED:
             self._moves = 0
-            looked_at = list(enumerate(self._queue, 1))
+            looked_at = list(enumerate((each.id for each in waiting), 1))
         else:
-            moved = {self._queue.position(each): each for each in self._untold}
+            moved = {waiting.position(each): each for each in self._untold}
             first = min(self._moved_from, REPORTED + 1)
-            moved.update(enumerate(self._queue.part(first, REPORTED), first))
+            part = waiting.part(first, REPORTED)
+            moved.update((place, each.id) for place, each in enumerate(part, first))
             looked_at = sorted(moved.items())
         for position, execution_id in looked_at:
             record = self._state.records[execution_id]
@@ -179,9 +200,9 @@ class Allocator:
 
     def _note_move(self, execution_id: int) -> None:
         """Take note that all places from this one's on have another holder."""
-        position = self._queue.position(execution_id)
+        position = self._planner.waiting.position(execution_id)
         self._moved_from = min(self._moved_from, position)
-        self._moves += position < len(self._queue)
+        self._moves += position < len(self._planner.waiting)
 
     def _reason(self, execution_id: int, position: int) -> Reason:
         reason = self._reasons.get(execution_id)
@@ -195,43 +216,38 @@ class Allocator:
             return Reason("behind", "executions that run get their elastic instances first")
         return Reason("behind", f"behind {words.counted(count, 'execution')} in the queue")
 
-    def _plan(self, waiting: Iterator[Demand]) -> Plan:
-        state = self._state
-        growing = []
-        for record in state.admitted.values():
-            if record.is_active:
-                essential, elastic = record.essential_needs(), record.elastic_needs(state.now)
-                if essential or elastic:
-                    key = self._queue.key(record.base)
-                    growing.append(Demand(record.base.id, key, essential, elastic, True))
-        growing.sort(key=lambda demand: demand.key)
-        still_blocked = None
-        if self._blocked is not None and self._blocked[1] == state.room_version:
-            still_blocked = self._blocked[0]
-        around = Surroundings(self._usage, cache(self._victims), still_blocked)
-        return self._generation(state.snapshot(), waiting, growing, around)
+    def renew_wishes(self) -> None:
+        """Tell the planner what those want now of which something has changed."""
+        for record in self._state.touched.values():
+            self._renew_wishes(record)
+        self._state.touched.clear()
 
-    def _waiting(self) -> Iterator[Demand]:
-        return (self._demand(self._state.records[execution_id]) for execution_id in self._queue)
+    def _plan(self) -> Plan:
+        state, planner = self._state, self._planner
+        self.renew_wishes()
+        return planner.plan(state.now)
 
-    def _demand(self, record: Record) -> Demand:
-        """Return what a waiting execution wants."""
-        return Demand(
-            record.base.id,
-            self._queue.key(record.base),
-            record.essential_needs(),
-            record.elastic_needs(self._state.now),
-            never=self._why_never(record),
-        )
+    def _renew_wishes(self, record: Record) -> None:
+        """Tell the planner what an execution still wants."""
+        contender = self._planner.contenders[record.base.id]
+        for number, name in enumerate(record.services):
+            contender.essential_missing[number] = len(record.missing_essential(name))
+            missing = record.missing_elastic(name, self._state.now)
+            contender.elastic_missing[number] = len(missing)
+        self._planner.refresh(contender)
+
+    def _why_not(self, contender: Contender) -> Reason:
+        return why_not(self._planner.room, lacks(contender), self._usage)
 
     def _why_never(self, record: Record) -> Reason | None:
         """Say why it could not start on empty nodes: found out once for each state of the nodes."""
         execution_id = record.base.id
-        if execution_id not in self._queue:
-            return why_never(self._state.nodes.values(), record.essential_needs())
+        contender = self._planner.contenders[execution_id]
+        if not self._planner.is_excluded(contender):
+            return None
         if execution_id not in self._never:
-            needs = record.essential_needs()
-            self._never[execution_id] = why_never(self._state.nodes.values(), needs)
+            nodes = self._state.nodes.values()
+            self._never[execution_id] = why_never(nodes, self._planner.least(contender))
         return self._never[execution_id]
 
     def _usage(self, node: str) -> Iterator[Usage]:
@@ -244,28 +260,14 @@ class Allocator:
             if held:
                 yield words.title(record.base), sum(held[1:], held[0])
 
-    def _victims(self) -> list[Held]:
-        """Elastic instances on nodes that take instances, the newest first."""
-        nodes = self._state.nodes
-        found = [
-            (instance.placed_at, instance.ordinal, instance.id, record)
-            for record in self._state.admitted.values()
-            if record.is_active
-            for instance in record.placed()
-            if not instance.essential
-            and instance.status is not InstanceStatus.STOPPING
-            and instance.node in nodes
-            and nodes[instance.node].status is NodeStatus.READY
-        ]
-        found.sort(key=lambda one: one[:3], reverse=True)
-        return [record.held(record.instances[key]) for _, _, key, record in found]
-
     def _carry_out(self, plan: Plan) -> bool:
         """Turn a plan into decisions; whether it may have made another one possible."""
-        state = self._state
+        state, planner = self._state, self._planner
+        planner.undo(plan)  # what is done to the instances tells the planner, one by one
         touched: dict[int, Record] = {}
         again = False
-        for execution_id in dict.fromkeys(one.need.execution_id for one in plan.placements):
+        for grant in plan.grants:
+            execution_id = grant.contender.id
             record = touched[execution_id] = state.records[execution_id]
             if record.base.status is ExecutionStatus.QUEUED:
                 self.leave(execution_id)
@@ -274,45 +276,61 @@ class Allocator:
                 )
                 if (limit := record.base.zapp.time_limit_seconds) is not None:
                     state.wake_at(state.now + limit, execution_id)
-        for placement in plan.placements:
-            self._place(touched[placement.need.execution_id], placement)
-        for victim_id, execution_id in plan.take_back.items():
-            taken = state.records[int(victim_id.partition("/")[0])]
-            instance = taken.instances[victim_id]
-            again |= instance.status is InstanceStatus.WAITING
+        for grant in plan.grants:
+            record = touched[grant.contender.id]
+            name = grant.contender.demand.needs[grant.need].service
+            missing = record.missing_elastic(name, state.now)
+            ordinals = iter(missing if grant.elastic else record.missing_essential(name))
+            for node, count in grant.places:
+                for _ in range(count):
+                    self._place(record, name, next(ordinals), planner.room.nodes[node].name)
+        for lending, count, execution_id in plan.take_back:
+            taken = state.records[lending.contender.id]
+            where = planner.room.nodes[lending.node].name
             why = f"its room is needed for {words.title(state.records[execution_id].base)}"
-            lifecycle.take_back(state, taken, instance, why)
+            name = lending.contender.demand.needs[lending.need].service
+            for instance in _newest(taken, name, where)[:count]:
+                again |= instance.status is InstanceStatus.WAITING
+                cause = Cause("reclaim", execution_id)
+                lifecycle.take_back(state, taken, instance, why, cause)
         for record in touched.values():
             lifecycle.advance(state, self._rules, record)
-        return again or bool(plan.placements)
+        return again or bool(plan.grants)
 
-    def _place(self, record: Record, placement: Placement) -> None:
-        need, state = placement.need, self._state
-        key = instance_id(need.execution_id, need.service, placement.ordinal)
+    def _place(self, record: Record, service: str, ordinal: int, node: str) -> None:
+        state = self._state
+        key = instance_id(record.base.id, service, ordinal)
         if (former := record.instances.get(key)) is not None:
-            instance = lifecycle.next_attempt(former, placement.node, state.now)
+            instance = lifecycle.next_attempt(former, node, state.now)
         else:
             instance = ServiceInstance(
-                need.execution_id,
-                need.service,
-                placement.ordinal,
-                essential=placement.ordinal < record.services[need.service].essential,
-                node=placement.node,
+                record.base.id,
+                service,
+                ordinal,
+                essential=ordinal < record.services[service].essential,
+                node=node,
                 placed_at=state.now,
             )
-        why = lifecycle.waits_for(record, need.service) or f"has room on {placement.node}"
+        why = lifecycle.waits_for(record, service) or f"has room on {node}"
         state.set_instance(record, instance, why)
 
-    def _clearing(self, plan: Plan, execution_id: int) -> Reason:
-        """Say whose instances have to go before an execution gets the room that is held for it."""
-        nodes = {placement.node for placement in plan.claims[execution_id]}
+    def _clearing(self, execution_id: int, imagined: Plan | None = None) -> Reason:
+        """Say whose instances have to go before an execution gets the room that is held for it.
+
+        ``imagined`` is a plan that is not carried out.
+        """
+        planner = self._planner
+        held = planner.claims[execution_id]
+        nodes = {planner.room.nodes[node].name for _, places in held for node, _ in places}
         said = []
         for record in self._state.admitted.values():
             going = sum(
-                plan.take_back.get(one.id) == execution_id
-                or (one.status is InstanceStatus.STOPPING and one.node in nodes)
+                one.status is InstanceStatus.STOPPING and one.node in nodes
                 for one in record.placed()
             )
+            for one in imagined.take_back if imagined else ():
+                if one.for_id == execution_id and one.lending.contender.id == record.base.id:
+                    going += one.instances
             title = words.title(record.base)
             if going and record.is_active:
                 counted = words.counted(going, "elastic instance")
@@ -320,3 +338,16 @@ class Allocator:
             elif going:
                 said.append(f"{title} to stop")
         return Reason("making-room", f"waiting for {words.listed(said or ['room to be cleared'])}")
+
+
+def _newest(record: Record, service: str, node: str) -> list[ServiceInstance]:
+    """Return the elastic instances of a service on a node that may be taken back, newest first."""
+    found = [
+        one
+        for one in record.placed()
+        if one.service == service
+        and one.node == node
+        and not one.essential
+        and one.status is not InstanceStatus.STOPPING
+    ]
+    return sorted(found, key=lambda one: (one.placed_at, one.ordinal), reverse=True)

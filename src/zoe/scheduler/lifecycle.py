@@ -6,7 +6,7 @@ they only give it up, or keep it for another attempt.
 
 from dataclasses import dataclass, replace
 
-from zoe.model.change import Forget
+from zoe.model.change import Cause, Forget
 from zoe.model.cluster import NodeStatus
 from zoe.model.execution import (
     Desired,
@@ -95,22 +95,29 @@ def stop(
     why: str,
     *,
     shrink: bool = False,
+    cause: Cause | None = None,
 ) -> None:
     """Stop an instance; what never started is stopped at once, what is stopping is hastened."""
     if instance.status is InstanceStatus.WAITING:
         exit = Exit(ExitReason.STOPPED, message=why)
-        _set_stopped(state, record, instance, exit, why)
+        _set_stopped(state, record, instance, exit, why, cause)
         return
     if instance.status is not InstanceStatus.STOPPING:
         stopping = replace(instance, status=InstanceStatus.STOPPING, ready=False)
-        state.set_instance(record, stopping, why)
+        state.set_instance(record, stopping, why, cause)
     state.decisions.append(StopInstance(instance.id, instance.attempt, grace_seconds, shrink, why))
 
 
-def take_back(state: State, record: Record, instance: ServiceInstance, why: str) -> None:
+def take_back(
+    state: State,
+    record: Record,
+    instance: ServiceInstance,
+    why: str,
+    cause: Cause | None = None,
+) -> None:
     """Have an elastic instance give its room up, with its hook and its grace."""
     grace_seconds = record.services[instance.service].shrink.grace_seconds
-    stop(state, record, instance, grace_seconds, why, shrink=True)
+    stop(state, record, instance, grace_seconds, why, shrink=True, cause=cause)
 
 
 def stop_again(state: State, rules: Rules, record: Record, instance: ServiceInstance) -> None:
@@ -271,12 +278,17 @@ def _start_what_may(state: State, record: Record) -> None:
 
 
 def _set_stopped(
-    state: State, record: Record, instance: ServiceInstance, exit: Exit, why: str
+    state: State,
+    record: Record,
+    instance: ServiceInstance,
+    exit: Exit,
+    why: str,
+    cause: Cause | None = None,
 ) -> None:
     stopped = replace(
         instance, status=InstanceStatus.STOPPED, ready=False, stopped_at=state.now, exit=exit
     )
-    state.set_instance(record, stopped, why)
+    state.set_instance(record, stopped, why, cause)
 
 
 def _stop_and_back_off(

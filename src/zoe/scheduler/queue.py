@@ -1,76 +1,132 @@
-"""The queue: waiting executions in the order of a policy."""
+"""The order of executions: the policies, and sorted lists by them."""
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from heapq import merge
+from math import log2
 
-from zoe.model.execution import Execution
+from zoe.model.zapp import Kind
+from zoe.scheduler.contender import Contender, SortKey
 
 DEFAULT_RUN_SECONDS = 3600.0
-"""Run time taken for an execution without a time limit."""
+"""Run time taken for an execution of which nothing is known."""
+AGEING_SECONDS = 6 * 3600.0
+"""How much longer one waits if it is twice as large, under ``fair`` and ``priority``."""
+_AFTER_ALL_OTHERS = 2.0**40
+"""More than any size or age, and small enough that their differences are not lost."""
 
-SortKey = tuple[float, float, int]
-"""Smaller goes first; the last two are the time of submission and the id, so no two are equal."""
 
-
-def fifo(execution: Execution) -> float:
+def fifo(contender: Contender, now: float) -> float:
     """By submission alone."""
     return 0.0
 
 
-def size(execution: Execution) -> float:
-    """Smallest first: run time (the time limit) times the number of instances."""
-    run_seconds = execution.zapp.time_limit_seconds or DEFAULT_RUN_SECONDS
-    instances = sum(
-        service.essential + execution.elastic_count(name)
-        for name, service in execution.zapp.services()
-    )
-    return run_seconds * instances
+def sjf(contender: Contender, now: float) -> float:
+    """Shortest job first: run time with all it asks for."""
+    return contender.run_seconds
 
 
-POLICIES: Mapping[str, Callable[[Execution], float]] = {"fifo": fifo, "size": size}
+def srpt(contender: Contender, now: float) -> float:
+    """Shortest remaining run time first, with all it asks for."""
+    done = contender.done_seconds + contender.rate * (now - contender.at)
+    return max(0.0, contender.run_seconds - done)
 
 
-class Queue:
-    """Executions in order, found by place or by id."""
+def hrrn(contender: Contender, now: float) -> float:
+    """Highest response ratio next: (wait + run time) / run time, the highest first."""
+    run = max(contender.run_seconds, 1.0)
+    return -(now - contender.demand.submitted_at + run) / run
 
-    def __init__(self, policy: str) -> None:
-        self._size_of = POLICIES[policy]
-        self._keys: dict[int, SortKey] = {}
-        self._order: list[SortKey] = []
 
-    def key(self, execution: Execution) -> SortKey:
-        """Return what ``execution`` is sorted by, waiting or not."""
-        return (self._size_of(execution), execution.submitted_at, execution.id)
+def size2d(contender: Contender, now: float) -> float:
+    """Smallest first: run time times the number of instances."""
+    return contender.run_seconds * contender.asked
 
-    def key_of(self, execution_id: int) -> SortKey:
-        """Return what a waiting execution is sorted by."""
-        return self._keys[execution_id]
 
-    def add(self, execution: Execution) -> None:
+def size3d(contender: Contender, now: float) -> float:
+    """Smallest first: run time times, over all instances, cores times memory (GiB) of each."""
+    volume = 0.0
+    for need in contender.demand.needs:
+        each = need.shape.each
+        cores, memory = each.cores_milli / 1000, each.memory_bytes / 2**30
+        volume += (need.essential + need.elastic) * (cores or 1.0) * (memory or 1.0)
+    return contender.run_seconds * volume
+
+
+def aged_size(contender: Contender, now: float) -> float:
+    """Smallest first, where twice the size weighs as much as :data:`AGEING_SECONDS` of waiting."""
+    return log2(max(size3d(contender, now), 1.0)) + contender.demand.submitted_at / AGEING_SECONDS
+
+
+def priority(contender: Contender, now: float) -> float:
+    """Who is interactive first, then by size and age."""
+    is_batch = contender.demand.kind is Kind.BATCH
+    return aged_size(contender, now) + (_AFTER_ALL_OTHERS if is_batch else 0.0)
+
+
+POLICIES: Mapping[str, Callable[[Contender, float], float]] = {
+    "fifo": fifo,
+    "sjf": sjf,
+    "srpt": srpt,
+    "hrrn": hrrn,
+    "size2d": size2d,
+    "size3d": size3d,
+    "priority": priority,
+    "fair": aged_size,
+}
+"""``fair`` orders the executions of one user; whose turn it is, :mod:`.fairness` says."""
+
+CHANGING = frozenset({"srpt", "hrrn"})
+"""Policies of which the order changes while executions wait or run."""
+
+
+class Order:
+    """Contenders in the order of their keys; ``contenders`` are all there are, by id."""
+
+    def __init__(self, contenders: Mapping[int, Contender]) -> None:
+        self._contenders = contenders
+        self.keys: list[SortKey] = []
+        self._key_of: dict[int, SortKey] = {}
+
+    def add(self, contender: Contender) -> None:
         """Add it, or move it to its new place."""
-        self.discard(execution.id)
-        key = self.key(execution)
-        self._keys[execution.id] = key
-        insort(self._order, key)
+        self.discard(contender.id)
+        self._key_of[contender.id] = contender.key
+        insort(self.keys, contender.key)
 
     def discard(self, execution_id: int) -> None:
         """Take it out, if it is in."""
-        if (key := self._keys.pop(execution_id, None)) is not None:
-            del self._order[bisect_left(self._order, key)]
+        key = self._key_of.pop(execution_id, None)
+        if key is not None:
+            del self.keys[bisect_left(self.keys, key)]
 
     def position(self, execution_id: int) -> int:
         """Return its place, from 1."""
-        return bisect_left(self._order, self._keys[execution_id]) + 1
+        return bisect_left(self.keys, self._key_of[execution_id]) + 1
 
-    def part(self, first: int, last: int) -> list[int]:
-        """Return the executions at these places, both included."""
-        return [execution_id for _, _, execution_id in self._order[first - 1 : last]]
+    def part(self, first: int, last: int) -> list[Contender]:
+        """Return those at these places, both included."""
+        return [self._contenders[key[2]] for key in self.keys[first - 1 : last]]
+
+    def sort(self) -> None:
+        """Put all in order again after their keys have changed."""
+        self._key_of = {each: self._contenders[each].key for each in self._key_of}
+        self.keys = sorted(self._key_of.values())
+
+    def among(self, others: Iterable[Contender]) -> list[Contender]:
+        """Return those that are in, and others that are not, in their common order."""
+        return sorted([*self, *others], key=lambda contender: contender.key)
+
+    def before(self, others: Iterable[Contender]) -> Iterator[Contender]:
+        """Yield these and others, which are in their order, in the order of the keys of both."""
+        return merge(self, others, key=lambda contender: contender.key)
 
     def __contains__(self, execution_id: object) -> bool:
-        return execution_id in self._keys
+        return execution_id in self._key_of
 
-    def __iter__(self) -> Iterator[int]:
-        return (execution_id for _, _, execution_id in self._order)
+    def __iter__(self) -> Iterator[Contender]:
+        contenders = self._contenders
+        return (contenders[key[2]] for key in self.keys)
 
     def __len__(self) -> int:
-        return len(self._order)
+        return len(self.keys)

@@ -1,12 +1,14 @@
 """Why an execution gets no room: the attempt to place it gives the answer or the reason."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from zoe.model.cluster import Node, NodeStatus
 from zoe.model.execution import Reason
 from zoe.model.resources import NOTHING, Resources
 from zoe.scheduler import words
-from zoe.scheduler.placement import Need, Placement, Snapshot, copies
+from zoe.scheduler.fitting import PLENTY
+from zoe.scheduler.gang import Lack, fits_on
+from zoe.scheduler.room import Room
 
 NEVER = "can-never-start"
 """Code of the reasons that nothing but other machines, or another application, can change."""
@@ -17,44 +19,54 @@ Usage = tuple[str, Resources]
 """The title of an execution and what it holds."""
 
 
-def place_or_why_not(
-    snapshot: Snapshot, needs: Sequence[Need], usage: Callable[[str], Iterable[Usage]]
-) -> list[Placement] | Reason:
-    """Take room for all of ``needs`` now, or say why there is none and take nothing."""
-    if (placed := snapshot.place_all(needs)) is not None:
-        return placed
-    for need in needs:
-        nodes = [node for node in snapshot.ready if need.labels <= node.labels]
+def why_not(room: Room, wanted: Sequence[Lack], usage: Callable[[str], Iterable[Usage]]) -> Reason:
+    """Say why ``wanted``, for which there was no room a moment ago, has none."""
+    for lack in wanted:
+        nodes = [n for n in room.ready if lack.shape.labels <= room.nodes[n].labels]
         if not nodes:
-            return Reason("no-node-is-ready", f"no node that {need.service} may use is ready")
-        if not any(copies(need.each, snapshot.available(node.name)) for node in nodes):
-            best, said = _best_node(need, nodes, snapshot)
+            return Reason("no-node-is-ready", f"no node that {lack.service} may use is ready")
+        free = {room.nodes[node]: room.available(node) for node in nodes}
+        if not any(copies(lack.each, each) for each in free.values()):
+            best, said = _best_node(lack, free)
             return Reason("no-node-has-room", f"{said} free{_holders(usage(best))}")
-    total = _total(needs)
-    free = snapshot.available_total()
+    total = _total(wanted)
+    there = room.available_total()
     holders = _holders(usage(""))
-    if not total.fits_in(free):
-        missing = "; ".join(_short(total, free))
+    if not total.fits_in(there):
+        missing = "; ".join(_short(total, there))
         return Reason("not-enough-room", f"its essential instances need {missing}{holders}")
     return Reason(
         "no-room-together",
-        f"its essential instances need {words.amount(total)} together; {words.amount(free)} are "
+        f"its essential instances need {words.amount(total)} together; {words.amount(there)} are "
         f"free, but spread over nodes so that not all of them fit{holders}",
     )
 
 
-def why_never(nodes: Iterable[Node], needs: Sequence[Need]) -> Reason | None:
-    """Say why ``needs`` could not be placed even if nothing of ours ran; None when they could.
+def copies(each: Resources, room: Resources) -> int:
+    """How many instances of size ``each`` fit in ``room``."""
+    fit = PLENTY
+    if each.cores_milli:
+        fit = room.cores_milli // each.cores_milli
+    if each.memory_bytes:
+        fit = min(fit, room.memory_bytes // each.memory_bytes)
+    if each.gpus:
+        fit = min(fit, room.gpus // each.gpus)
+    return max(fit, 0)
+
+
+def why_never(nodes: Iterable[Node], wanted: Sequence[Lack]) -> Reason | None:
+    """Say why ``wanted`` could not be placed even if nothing of ours ran; None when they could.
 
     Such an execution waits for an administrator, not for others, and must not block the queue.
     """
     known = list(nodes)
-    if Snapshot.empty(known, ready_only=True).place_all(needs) is not None:
+    if fits_on(known, wanted):
         return None
     if not known:
         return Reason("no-nodes", "there are no nodes yet")
-    if Snapshot.empty(known, ready_only=False).place_all(needs) is None:
-        return Reason(NEVER, f"{_what_lacks(known, needs)}: it can never start here")
+    empty = [Node(node.name, node.capacity, labels=node.labels) for node in known]
+    if not fits_on(empty, wanted):
+        return Reason(NEVER, f"{_what_lacks(known, wanted)}: it can never start here")
     out = [node for node in known if node.status is not NodeStatus.READY]
     if out:
         return Reason("nodes-not-ready", f"it needs nodes that take nothing now: {_states(out)}")
@@ -64,20 +76,19 @@ def why_never(nodes: Iterable[Node], needs: Sequence[Need]) -> Reason | None:
     return Reason("used-by-others", f"what is not Zoe's uses the room that it needs: {foreign}")
 
 
-def _what_lacks(nodes: list[Node], needs: Sequence[Need]) -> str:
-    empty = Snapshot.empty(nodes, ready_only=False)
-    for need in needs:
-        labelled = [node for node in nodes if need.labels <= node.labels]
+def _what_lacks(nodes: list[Node], wanted: Sequence[Lack]) -> str:
+    for lack in wanted:
+        labelled = [node for node in nodes if lack.shape.labels <= node.labels]
         if not labelled:
-            return _no_label(nodes, need)
-        if not any(copies(need.each, node.capacity) for node in labelled):
-            return _best_node(need, labelled, empty)[1]
-        if need.spread and len(labelled) < len(need.ordinals):
+            return _no_label(nodes, lack)
+        if not any(copies(lack.each, node.capacity) for node in labelled):
+            return _best_node(lack, {node: node.capacity for node in labelled})[1]
+        if lack.shape.spread and len(labelled) < lack.count:
             return (
-                f"{need.service} must be spread over {len(need.ordinals)} nodes; there are "
+                f"{lack.service} must be spread over {lack.count} nodes; there are "
                 f"{len(labelled)} that it may use"
             )
-    total, capacity = _total(needs), _sum(node.capacity for node in nodes)
+    total, capacity = _total(wanted), _sum(node.capacity for node in nodes)
     if not total.fits_in(capacity):
         missing = "; ".join(_short(total, capacity, "all nodes together have"))
         return f"its essential instances need {missing}"
@@ -87,18 +98,19 @@ def _what_lacks(nodes: list[Node], needs: Sequence[Need]) -> str:
     )
 
 
-def _no_label(nodes: list[Node], need: Need) -> str:
-    for label in sorted(need.labels):
+def _no_label(nodes: list[Node], lack: Lack) -> str:
+    for label in sorted(lack.shape.labels):
         if not any(label in node.labels for node in nodes):
-            return f"no node has the label {label} ({need.service})"
-    return f"no node has all the labels {words.listed(sorted(need.labels))} ({need.service})"
+            return f"no node has the label {label} ({lack.service})"
+    labels = words.listed(sorted(lack.shape.labels))
+    return f"no node has all the labels {labels} ({lack.service})"
 
 
-def _best_node(need: Need, nodes: list[Node], snapshot: Snapshot) -> tuple[str, str]:
+def _best_node(lack: Lack, free: Mapping[Node, Resources]) -> tuple[str, str]:
     """Name the node that comes closest to having room for one instance, and say what it has."""
-    wants = f"it needs {words.amount(need.each)} on one node for {need.service}"
-    best = max(nodes, key=lambda node: _closeness(need.each, snapshot.available(node.name)))
-    room = _said_of(need.each, snapshot.available(best.name))
+    wants = f"it needs {words.amount(lack.each)} on one node for {lack.service}"
+    best = max(free, key=lambda node: _closeness(lack.each, free[node]))
+    room = _said_of(lack.each, free[best])
     return best.name, f"{wants}; the best node, {best.name}, has {room}"
 
 
@@ -148,8 +160,8 @@ def _states(nodes: Iterable[Node]) -> str:
     )
 
 
-def _total(needs: Iterable[Need]) -> Resources:
-    return _sum(need.total for need in needs)
+def _total(wanted: Iterable[Lack]) -> Resources:
+    return _sum(lack.total for lack in wanted)
 
 
 def _sum(amounts: Iterable[Resources]) -> Resources:

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 
-from zoe.model.change import Forget, SetNodes
+from zoe.model.change import Cause, Forget, SetNodes
 from zoe.model.cluster import Node
 from zoe.model.execution import (
     Desired,
@@ -36,11 +37,12 @@ from zoe.scheduler.events import (
     TerminationRequested,
     WokeUp,
 )
+from zoe.scheduler.history import History
 from zoe.scheduler.lifecycle import Rules
-from zoe.scheduler.placement import Placement
-from zoe.scheduler.plan import GENERATIONS
-from zoe.scheduler.queue import Queue
+from zoe.scheduler.planner import Planner
 from zoe.scheduler.reasons import NEVER
+from zoe.scheduler.sharing import Sharing
+from zoe.scheduler.snapshot import Snapshot, freeze
 from zoe.scheduler.state import Executions, Record, State
 
 
@@ -52,6 +54,8 @@ class Admission:
     can_ever_fit: bool
     placements: tuple[ServiceInstance, ...]
     reasons: tuple[Reason, ...]
+    queue_position: int | None = None
+    """Its place in the queue, from 1, if it would wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,26 +69,23 @@ class StopRetry:
 class Scheduler:
     """Decides for all executions of one deployment.
 
-    ``generation`` is ``flexible``, ``malleable`` or ``rigid``; ``policy`` is ``fifo`` or ``size``;
-    ``reclaim`` says whether elastic instances are taken back for essential ones (flexible only).
+    What the names mean, :class:`zoe.scheduler.planner.Sharing` and
+    :class:`zoe.scheduler.lifecycle.Rules` say.
     """
 
     def __init__(
         self,
+        sharing: Sharing | None = None,
         *,
-        generation: str = "flexible",
-        policy: str = "fifo",
         start_attempts: int = 3,
         elastic_attempts: int = 5,
         backoff_seconds: float = 1.0,
         stop_grace_seconds: float = 10.0,
-        reclaim: bool = True,
     ) -> None:
         self._rules = Rules(start_attempts, elastic_attempts, backoff_seconds, stop_grace_seconds)
-        self._state = State(elastic_attempts)
-        self._queue = Queue(policy)
-        chosen = GENERATIONS[generation, reclaim and generation == "flexible"]
-        self._allocator = Allocator(self._state, self._queue, self._rules, chosen)
+        self._planner = Planner(sharing or Sharing())
+        self._state = State(elastic_attempts, self._planner)
+        self._allocator = Allocator(self._state, self._rules)
         self._stop_retries: dict[str, StopRetry] = {}
         self._unsettled = False
         self._settled_version = 0
@@ -103,7 +104,7 @@ class Scheduler:
 
     def queue(self) -> tuple[int, ...]:
         """Return the ids of the waiting executions in their order."""
-        return tuple(self._queue)
+        return tuple(contender.id for contender in self._planner.waiting)
 
     def handle(self, event: Event, now: float) -> list[Decision]:
         """Take one event in at ``now`` (seconds since 1970) and return what to do, in order."""
@@ -112,6 +113,8 @@ class Scheduler:
         self._take_in(event)
         for record in list(self._state.due()):
             self._look_at(record)
+            if record.base.id in self._state.records:
+                self._state.touched[record.base.id] = record
             self._unsettled = True
         restoring = isinstance(event, ExecutionRestored)  # others may not be known yet: no plans
         if restoring:
@@ -131,14 +134,43 @@ class Scheduler:
     def would_admit(self, execution: Execution, now: float) -> Admission:
         """Say whether ``execution`` would start if it were submitted now; changes nothing."""
         self._state.now = now
-        placements, reason = self._allocator.would_admit(execution)
-        planned = tuple(
-            _planned(one, execution.zapp.service(one.need.service).essential, now)
-            for one in placements
-        )
+        planned, reason = self._allocator.would_admit(execution)
         if reason is None:
-            return Admission(True, True, planned, ())
-        return Admission(False, reason.code != NEVER, (), (reason,))
+            return Admission(True, True, tuple(planned), ())
+        can_ever_fit = reason.code != NEVER
+        with self._allocator.imagined(execution) as contender:
+            position = self._planner.waiting.position(contender.id) if can_ever_fit else None
+        return Admission(False, can_ever_fit, (), (reason,), position)
+
+    @property
+    def history(self) -> History:
+        """How long executions that have ended held their room; who starts may fill it."""
+        return self._state.history
+
+    def snapshot(self, now: float, depth: int, wish: Execution | None = None) -> Snapshot:
+        """Return what a forecast needs for the first ``depth`` of those that wait.
+
+        With ``wish``, as if that execution waited, too, under the id :data:`IMAGINED`.
+        """
+        self._state.now = now
+        self._allocator.renew_wishes()
+        if wish is not None:
+            with self._allocator.imagined(wish):
+                return self._snapshot(now, depth)
+        return self._snapshot(now, depth)
+
+    def _snapshot(self, now: float, depth: int) -> Snapshot:
+        planner = self._planner
+        demands = (each.demand for each in planner.contenders.values() if each.is_admitted)
+        first = (each.demand for each in planner.waiting.part(1, depth))
+        deadlines = {
+            execution_id: record.base.started_at + limit
+            for execution_id, record in self._state.admitted.items()
+            if record.base.started_at is not None
+            if (limit := record.base.zapp.time_limit_seconds) is not None
+        }
+        history = self._state.history.about(chain(demands, first))
+        return Snapshot(freeze(planner, depth), now, history, deadlines)
 
     def _take_in(self, event: Event) -> None:  # noqa: C901 - one case for each event, no nesting
         match event:
@@ -182,7 +214,7 @@ class Scheduler:
             self._terminate(execution.id, execution.desired_by, delete)
             return
         self._state.set_status(record, ExecutionStatus.QUEUED, "in the queue")
-        self._allocator.join(record.base)
+        self._allocator.join(record)
         self._unsettled |= not self._allocator.is_out_of_reach(execution.id)
 
     def _restore(self, execution: Execution) -> None:
@@ -191,7 +223,7 @@ class Scheduler:
         record = self._state.add(execution)
         self._unsettled = True
         if execution.status is ExecutionStatus.QUEUED:
-            self._allocator.join(execution)
+            self._allocator.join(record)
             return
         self._lose_missing_nodes(record)
         limit = execution.zapp.time_limit_seconds
@@ -226,7 +258,7 @@ class Scheduler:
         wanted = max(elastic, 0)
         record.base = replace(record.base, elastic={**record.base.elastic, service: wanted})
         if record.base.status is ExecutionStatus.QUEUED:
-            self._allocator.join(record.base)
+            self._allocator.join(record)
         live = [
             one
             for one in record.placed()
@@ -242,7 +274,9 @@ class Scheduler:
                     record,
                     instance,
                     f"scaled to {words.counted(wanted, 'elastic instance')}",
+                    Cause("scale"),
                 )
+        self._state.touched[execution_id] = record
         self._unsettled = True
 
     def _instance_started(
@@ -327,15 +361,3 @@ class Scheduler:
             if retry is not None and retry.at is not None and retry.at <= self._state.now:
                 self._stop_retries[instance.id] = StopRetry(retry.failures, None)
                 lifecycle.stop_again(self._state, self._rules, record, instance)
-
-
-def _planned(placement: Placement, essential: int, now: float) -> ServiceInstance:
-    need = placement.need
-    return ServiceInstance(
-        need.execution_id,
-        need.service,
-        placement.ordinal,
-        essential=placement.ordinal < essential,
-        node=placement.node,
-        placed_at=now,
-    )

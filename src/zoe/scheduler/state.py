@@ -7,8 +7,9 @@ a decision of the present call.
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
-from zoe.model.change import SetInstance, SetStatus
+from zoe.model.change import Cause, SetInstance, SetStatus
 from zoe.model.cluster import Node
 from zoe.model.execution import (
     ENDED,
@@ -22,10 +23,11 @@ from zoe.model.execution import (
     check_instance_transition,
     instance_id,
 )
-from zoe.model.resources import NOTHING, Resources
 from zoe.model.tree import requirements
 from zoe.scheduler.decisions import Decision
-from zoe.scheduler.placement import Held, Need, Snapshot
+from zoe.scheduler.demand import Demand, Need, Shape
+from zoe.scheduler.history import History
+from zoe.scheduler.planner import Planner
 
 ACTIVE = frozenset({ExecutionStatus.STARTING, ExecutionStatus.RUNNING})
 """The statuses in which an execution holds room and may get more."""
@@ -42,7 +44,8 @@ class Record:
     def __init__(self, execution: Execution, elastic_attempts: int) -> None:
         self.services = dict(execution.zapp.services())
         self.requires = requirements(execution.zapp)
-        self.has_spread = any(service.spread for service in self.services.values())
+        self.numbers = {name: number for number, name in enumerate(self.services)}
+        """The number of each need in the demand, by service."""
         self.instances = {instance.id: instance for instance in execution.instances}
         self._execution = execution
         self._elastic_attempts = elastic_attempts
@@ -88,71 +91,68 @@ class Record:
             if instance.is_placed and (not statuses or instance.status in statuses)
         ]
 
-    def essential_needs(self) -> list[Need]:
-        """Return what has to be placed all together: essential instances without room.
+    @property
+    def demand(self) -> Demand:
+        """What it asks for, as the planner reads it."""
+        execution = self._execution
+        needs = tuple(
+            Need(
+                name,
+                Shape(service.resources, frozenset(service.labels), service.spread),
+                service.essential,
+                execution.elastic_count(name),
+                service.speedup,
+                service.shrink.grace_seconds,
+                bool(service.shrink.command),
+            )
+            for name, service in self.services.items()
+        )
+        return Demand(
+            execution.id,
+            execution.submitted_at,
+            needs,
+            execution.owner,
+            kind=execution.zapp.kind,
+            application=execution.zapp.name,
+            run_seconds=execution.zapp.time_limit_seconds,
+        )
+
+    def missing_essential(self, name: str) -> list[int]:
+        """Return the ordinals that have to be placed all together: those without room.
 
         All of them while it is queued; later those whose node has gone away.
         """
-        needs = []
-        for name in self.services:
-            ordinals = tuple(
-                ordinal
-                for ordinal, instance in enumerate(self.essential(name))
-                if instance is None or is_homeless(instance)
-            )
-            if ordinals:
-                needs.append(self._need(name, ordinals))
-        return needs
+        return [
+            ordinal
+            for ordinal, instance in enumerate(self.essential(name))
+            if instance is None or is_homeless(instance)
+        ]
 
-    def elastic_needs(self, now: float) -> list[Need]:
-        """Return the elastic instances that are missing and may be placed at ``now``."""
-        needs = []
-        for name, service in self.services.items():
-            wanted = self._execution.elastic_count(name)
-            if not wanted:
-                continue
-            first = service.essential
-            existing = [
-                instance
-                for instance in self.instances.values()
-                if instance.service == name and not instance.essential
-            ]
-            counted = sum(one.is_placed or self.is_done(one) for one in existing)
-            taken = {
-                one.ordinal
-                for one in existing
-                if one.is_placed or self.is_done(one) or one.not_before > now
-            }
-            free = [n for n in range(first, first + wanted) if n not in taken]
-            if missing := free[: max(0, wanted - counted)]:
-                needs.append(self._need(name, tuple(missing), is_elastic=True))
-        return needs
+    def missing_elastic(self, name: str, now: float) -> list[int]:
+        """Return the ordinals of missing elastic instances that may be placed at ``now``."""
+        wanted = self._execution.elastic_count(name)
+        if not wanted:
+            return []
+        first = self.services[name].essential
+        existing = [
+            instance
+            for instance in self.instances.values()
+            if instance.service == name and not instance.essential
+        ]
+        counted = sum(one.is_placed or self.is_done(one) for one in existing)
+        taken = {
+            one.ordinal
+            for one in existing
+            if one.is_placed or self.is_done(one) or one.not_before > now
+        }
+        free = [n for n in range(first, first + wanted) if n not in taken]
+        return free[: max(0, wanted - counted)]
 
     def is_done(self, instance: ServiceInstance) -> bool:
         """Whether an elastic instance has stopped and is not to be replaced."""
         return instance.status is InstanceStatus.STOPPED and (
             (instance.exit is not None and instance.exit.reason is ExitReason.COMPLETED)
             or instance.failures > self._elastic_attempts
-        )
-
-    def held(self, instance: ServiceInstance) -> Held:
-        """Return the room that an instance holds."""
-        service = self.services[instance.service]
-        return Held(
-            instance.id, instance.execution_id, instance.service, instance.node,
-            service.resources, service.spread,
-        )  # fmt: skip
-
-    def _need(self, name: str, ordinals: tuple[int, ...], *, is_elastic: bool = False) -> Need:
-        service = self.services[name]
-        return Need(
-            self._execution.id,
-            name,
-            ordinals,
-            service.resources,
-            frozenset(service.labels),
-            service.spread,
-            is_elastic,
         )
 
 
@@ -173,7 +173,9 @@ def is_homeless(instance: ServiceInstance) -> bool:
 class State:
     """Everything the scheduler knows, with the decisions of the call that is under way."""
 
-    def __init__(self, elastic_attempts: int) -> None:
+    def __init__(self, elastic_attempts: int, planner: Planner) -> None:
+        self.planner = planner
+        """Told of every change of the room."""
         self.records: dict[int, Record] = {}
         self.admitted: dict[int, Record] = {}
         """Those of ``records`` that have, or had, room: starting, running or stopping."""
@@ -182,26 +184,42 @@ class State:
         self.now = 0.0
         self.room_version = 0
         """Grows whenever any room is taken, given back, or changes in size."""
+        self.history = History()
+        """How long those that ended held their room."""
         self.ended: dict[int, None] = {}
         """The ids that ended last, so that a late message does not revive one."""
+        self.touched: dict[int, Record] = {}
+        """Those of which the wishes may have changed since the last plan."""
         self._elastic_attempts = elastic_attempts
-        self._used: dict[str, Resources] = {}
-        self._stopping: dict[str, Resources] = {}
         self._due: list[tuple[float, int]] = []
 
     def add(self, execution: Execution) -> Record:
         """Follow an execution from now on, with the room that its instances hold."""
         record = Record(execution, self._elastic_attempts)
         self.records[execution.id] = record
+        contender = self.planner.add(record.demand, self.now)
         if execution.status in _ADMITTED:
             self.admitted[execution.id] = record
+            self.planner.admit(contender, self.now)
         for instance in record.instances.values():
-            self._account(record, instance, 1)
+            self._account(record, None, instance)
+        if execution.status is ExecutionStatus.STOPPING:
+            self.planner.end(contender)
+        if execution.started_at is not None:  # as if it had run with what it has all the time
+            contender.done_seconds = contender.rate * max(0.0, self.now - execution.started_at)
+        self.touched[execution.id] = record
         return record
 
     def forget(self, execution_id: int) -> None:
         """Follow an ended execution no longer."""
+        contender = self.planner.contenders[execution_id]
+        if contender.is_admitted:
+            demand = contender.demand
+            seconds = contender.done_seconds
+            self.history.add(demand.application, demand.owner, demand.run_seconds, seconds)
         del self.records[execution_id]
+        self.touched.pop(execution_id, None)
+        self.planner.forget(execution_id, self.now)
         self.ended[execution_id] = None
         if len(self.ended) > REMEMBERED:
             del self.ended[next(iter(self.ended))]
@@ -231,27 +249,32 @@ class State:
         if status in ENDED:
             changed = replace(changed, ended_at=self.now)
         record.base = changed
+        if status is ExecutionStatus.STARTING:
+            self.planner.admit(self.planner.contenders[changed.id], self.now)
+        elif status is ExecutionStatus.STOPPING:
+            self.planner.end(self.planner.contenders[changed.id])
         if status in _ADMITTED:
             self.admitted[changed.id] = record
         else:
             self.admitted.pop(changed.id, None)
         self.decisions.append(SetStatus(changed.id, status, self.now, reason, end))
 
-    def set_instance(self, record: Record, instance: ServiceInstance, reason: str) -> None:
+    def set_instance(
+        self, record: Record, instance: ServiceInstance, reason: str, cause: Cause | None = None
+    ) -> None:
         """Decide that an instance's record becomes ``instance``."""
         old = record.instances.get(instance.id)
         if old is not None and old.status is not instance.status:
             check_instance_transition(old.status, instance.status)
         record.put(instance)
-        if old is None or _room_of(old) != _room_of(instance):
-            if old is not None:
-                self._account(record, old, -1)
-            self._account(record, instance, 1)
-        self.decisions.append(SetInstance(instance, self.now, reason))
+        self._account(record, old, instance)
+        self.touched[record.base.id] = record
+        self.decisions.append(SetInstance(instance, self.now, reason, cause))
 
     def set_nodes(self, nodes: Iterable[Node]) -> None:
         """Take over what the nodes are."""
         self.nodes = {node.name: node for node in sorted(nodes, key=lambda node: node.name)}
+        self.planner.set_nodes(self.nodes.values())
         self.room_version += 1
 
     def wake_at(self, time: float, execution_id: int) -> None:
@@ -274,29 +297,30 @@ class State:
             heapq.heappop(self._due)
         return self._due[0][0] if self._due else None
 
-    def snapshot(self) -> Snapshot:
-        """Return a private copy of the cluster to plan on."""
-        free = {}
-        coming = {}
-        for name, node in self.nodes.items():
-            free[name] = node.capacity - node.foreign - self._used.get(name, NOTHING)
-            coming[name] = free[name] + self._stopping.get(name, NOTHING)
-        spread = (
-            record.held(instance)
-            for record in self.admitted.values()
-            if record.has_spread
-            for instance in record.placed()
-        )
-        return Snapshot(self.nodes.values(), free, coming, spread)
-
-    def _account(self, record: Record, instance: ServiceInstance, sign: int) -> None:
-        if not instance.is_placed:
+    def _account(self, record: Record, old: ServiceInstance | None, new: ServiceInstance) -> None:
+        """Tell the planner what has changed of the room that an instance holds."""
+        before, after = _room_of(old), _room_of(new)
+        if before == after:
             return
-        change = record.services[instance.service].resources * sign
-        self._used[instance.node] = self._used.get(instance.node, NOTHING) + change
-        if instance.status is InstanceStatus.STOPPING:
-            self._stopping[instance.node] = self._stopping.get(instance.node, NOTHING) + change
         self.room_version += 1
+        planner, now = self.planner, self.now
+        contender = planner.contenders[record.base.id]
+        need = record.numbers[new.service]
+        elastic = not new.essential
+        if before is not None:
+            place = (planner.room.number(before.node), 1)
+            if before.is_going:
+                planner.gone(contender, need, place, now)
+            elif after is not None and after.is_going and after.node == before.node:
+                planner.retire(contender, need, place, now, elastic=elastic)
+                return
+            else:
+                planner.drop(contender, need, place, now, elastic=elastic)
+        if after is not None:
+            place = (planner.room.number(after.node), 1)
+            planner.hold(contender, need, [place], now, elastic=elastic, placed_at=new.placed_at)
+            if after.is_going:
+                planner.retire(contender, need, place, now, elastic=elastic)
 
 
 class Executions(Mapping[int, Execution]):
@@ -315,9 +339,17 @@ class Executions(Mapping[int, Execution]):
         return len(self._records)
 
 
-def _room_of(instance: ServiceInstance) -> tuple[bool, str, bool]:
-    """Return what decides which room an instance holds, and whether that comes free."""
-    return (instance.is_placed, instance.node, instance.status is InstanceStatus.STOPPING)
+class _Held(NamedTuple):
+    """On which node an instance holds room, and whether that is about to come free."""
+
+    node: str
+    is_going: bool
+
+
+def _room_of(instance: ServiceInstance | None) -> _Held | None:
+    if instance is None or not instance.is_placed:
+        return None
+    return _Held(instance.node, instance.status is InstanceStatus.STOPPING)
 
 
 def _execution_of(instance_id: str) -> int:

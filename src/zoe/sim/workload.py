@@ -1,49 +1,45 @@
-"""What a simulation runs: applications of which the work is known, and the nodes they run on."""
+"""What a simulation runs: applications of which the work is known."""
 
 from dataclasses import dataclass
 
-from zoe.model.cluster import Node
-from zoe.model.execution import Execution
 from zoe.model.resources import Resources
-from zoe.model.zapp import Framework, Kind, Service, ZApp
+from zoe.scheduler.demand import Demand, Need, Shape
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """An execution with the time that it takes when all it asks for is granted (``seconds``).
 
-    Times are seconds of virtual time; arrival is counted from the beginning.
+    Times are seconds of virtual time; arrival is counted from the beginning. What its user
+    believes of the run time is ``demand.run_seconds``.
     """
 
-    id: int
-    arrival_seconds: float
-    zapp: ZApp
+    demand: Demand
     seconds: float
-    owner: str = ""
 
     @property
-    def execution(self) -> Execution:
-        """The execution as a user submits it."""
-        name = f"{self.zapp.name}-{self.id}"
-        return Execution(self.id, name, self.owner, self.zapp, self.arrival_seconds)
+    def id(self) -> int:
+        """The id of the execution."""
+        return self.demand.execution_id
 
     @property
-    def asked(self) -> int:
-        """How many instances it has when all it asks for is granted."""
-        return sum(service.essential + service.elastic for _, service in self.zapp.services())
+    def arrival_seconds(self) -> float:
+        """When it is submitted."""
+        return self.demand.submitted_at
 
 
-def uniform_zapp(
-    essential: int, elastic: int, each: Resources, *, time_limit_seconds: float | None = None
-) -> ZApp:
-    """Return an application of equal instances, of which the first decides when it ends."""
-    worker = Service("worker", resources=each, essential=essential - 1, elastic=elastic)
-    lead = Service("lead", resources=each, monitor=True)
-    framework = Framework("work", (lead, worker))
-    return ZApp("work", Kind.BATCH, (framework,), time_limit_seconds)
-
-
-def uniform_nodes(count: int, capacity: Resources) -> tuple[Node, ...]:
-    """Return ``count`` equal nodes."""
-    width = len(str(count))
-    return tuple(Node(f"node{number:0{width}}", capacity) for number in range(1, count + 1))
+def uniform_job(
+    number: int,
+    arrival_seconds: float,
+    seconds: float,
+    essential: int,
+    elastic: int,
+    each: Resources,
+    *,
+    owner: str = "",
+    run_seconds: float | None = None,
+) -> Job:
+    """Return a job of equal instances of one service."""
+    need = Need("work.worker", Shape(each), essential, elastic)
+    demand = Demand(number, arrival_seconds, (need,), owner, run_seconds=run_seconds)
+    return Job(demand, seconds)

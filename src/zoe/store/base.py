@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from zoe.model.change import Change
 from zoe.model.cluster import Node
 from zoe.model.errors import ZoeError
-from zoe.model.execution import Execution, ExecutionStatus
+from zoe.model.execution import Execution, ExecutionStatus, Forecast
 from zoe.model.zapp import ZApp
 
 
@@ -64,6 +64,14 @@ class Page:
 
     items: Sequence[Execution]
     next_cursor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PastForecast:
+    """The first forecast of an execution that has started, and when it did."""
+
+    forecast: Forecast
+    started_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +151,15 @@ class Store(Protocol):
 
     async def counts(self) -> Mapping[ExecutionStatus, int]:
         """Return how many executions have each status."""
+
+    async def queue(self, *, owner: str | None = None, limit: int = 500) -> Sequence[Execution]:
+        """Return those that wait, by their place in the queue, without instances.
+
+        Those without a place, which the master has not looked at yet, come last.
+        """
+
+    async def past_forecasts(self, limit: int = 200) -> Sequence[PastForecast]:
+        """Return what became of forecasts: those of the executions that started last, in order."""
 
     # Notifications, for both.
 

@@ -45,6 +45,8 @@ def line_of(change: SetStatus | SetInstance | Defer) -> Line:
             return Line("status", change.reason, {"status": change.status.value, "end": end})
         case SetInstance():
             detail = {"id": change.instance.id, **to_json(change.instance)}
+            if change.cause is not None:
+                detail["cause"] = to_json(change.cause)
             return Line("instance", change.reason, detail)
         case Defer():
             message = change.reasons[0].message if change.reasons else ""

@@ -1,11 +1,21 @@
 """The store's twin in memory: same answers, same errors, nothing durable; for tests and trials."""
 
 import dataclasses
+import math
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
-from zoe.model.change import Acknowledge, Change, Defer, Forget, SetInstance, SetNodes, SetStatus
+from zoe.model.change import (
+    Acknowledge,
+    Change,
+    Defer,
+    Foretell,
+    Forget,
+    SetInstance,
+    SetNodes,
+    SetStatus,
+)
 from zoe.model.cluster import Node
 from zoe.model.errors import IllegalTransition
 from zoe.model.execution import (
@@ -13,17 +23,20 @@ from zoe.model.execution import (
     Desired,
     Execution,
     ExecutionStatus,
-    InstanceStatus,
-    ServiceInstance,
-    check_execution_transition,
-    check_instance_transition,
 )
 from zoe.store import checks, history
-from zoe.store.base import HistoryEntry, NewExecution, NotFound, Page, StaleEpoch, Token
+from zoe.store.base import (
+    HistoryEntry,
+    NewExecution,
+    NotFound,
+    Page,
+    PastForecast,
+    StaleEpoch,
+    Token,
+)
 from zoe.store.hints import Hints
 from zoe.store.history import Line, line_of
-
-WAITING = frozenset({ExecutionStatus.SUBMITTED, ExecutionStatus.QUEUED})
+from zoe.store.outcomes import WAITING, with_forecast, with_instance, with_status
 
 
 @dataclasses.dataclass(slots=True)
@@ -208,6 +221,26 @@ class MemoryStore:
         """Return how many executions have each status; those without any are absent."""
         return dict(Counter(execution.status for execution in self._state.executions.values()))
 
+    async def queue(self, *, owner: str | None = None, limit: int = 500) -> Sequence[Execution]:
+        """Return those that wait, by their place in the queue, without instances."""
+        waiting = [
+            dataclasses.replace(each, instances=())
+            for each in self._newest_first(owner)
+            if each.status in WAITING
+        ]
+        waiting.sort(key=lambda each: (each.queue_position or math.inf, each.id))
+        return waiting[:limit]
+
+    async def past_forecasts(self, limit: int = 200) -> Sequence[PastForecast]:
+        """Return what became of forecasts, the executions that started last at the end."""
+        known = [
+            (each.started_at, each.id, each.first_forecast)
+            for each in self._state.executions.values()
+            if each.started_at is not None and each.first_forecast is not None
+        ]
+        newest = sorted(known, key=lambda each: each[:2])[-limit:]
+        return [PastForecast(forecast, started_at) for started_at, _, forecast in newest]
+
     def changes(self) -> AsyncGenerator[int, None]:
         """Yield an execution id soon after each commit about it; 0 first."""
         return self._hints.read(at_first=True)
@@ -275,13 +308,13 @@ class MemoryStore:
         state = self._state
         match change:
             case SetStatus():
-                state.executions[change.execution_id] = _with_status(
+                state.executions[change.execution_id] = with_status(
                     _one(state, change.execution_id), change
                 )
                 self._write(change.execution_id, change.at, line_of(change))
             case SetInstance(instance):
                 execution = _one(state, instance.execution_id)
-                state.executions[execution.id] = _with_instance(execution, instance)
+                state.executions[execution.id] = with_instance(execution, instance)
                 self._write(execution.id, change.at, line_of(change))
                 return [execution.id]
             case Defer():
@@ -293,6 +326,9 @@ class MemoryStore:
                 state.executions[execution.id] = dataclasses.replace(
                     execution, reasons=change.reasons, queue_position=change.queue_position
                 )
+            case Foretell():
+                _foretell(state, change)
+                return [0]
             case Acknowledge():
                 _acknowledge(state, change)
                 return []
@@ -330,6 +366,13 @@ def _one(state: _State, execution_id: int) -> Execution:
         raise NotFound(f"there is no execution {execution_id}") from None
 
 
+def _foretell(state: _State, change: Foretell) -> None:
+    for execution_id, forecast in change.forecasts:
+        if execution_id in state.executions:
+            execution = state.executions[execution_id]
+            state.executions[execution_id] = with_forecast(execution, forecast)
+
+
 def _acknowledge(state: _State, change: Acknowledge) -> None:
     execution = state.executions.get(change.execution_id)
     if execution is None:
@@ -353,41 +396,3 @@ def _forget(state: _State, execution: Execution) -> None:
     del state.acknowledged[execution.id]
     state.keys = {key: kept for key, kept in state.keys.items() if kept != execution.id}
     state.entries = [entry for entry in state.entries if entry.execution_id != execution.id]
-
-
-def _with_status(execution: Execution, change: SetStatus) -> Execution:
-    check_execution_transition(execution.status, change.status)
-    is_starting = change.status is ExecutionStatus.STARTING
-    is_waiting = change.status in WAITING
-    return dataclasses.replace(
-        execution,
-        status=change.status,
-        started_at=change.at if is_starting else execution.started_at,
-        ended_at=change.at if change.status in ENDED else None,
-        end=change.end or execution.end,
-        reasons=execution.reasons if is_waiting else (),
-        queue_position=execution.queue_position if is_waiting else None,
-    )
-
-
-def _with_instance(execution: Execution, instance: ServiceInstance) -> Execution:
-    instances = {(each.service, each.ordinal): each for each in execution.instances}
-    old = instances.get((instance.service, instance.ordinal))
-    if old is None:
-        if instance.status not in (InstanceStatus.WAITING, InstanceStatus.STARTING):
-            raise IllegalTransition(
-                f"an instance begins as waiting or starting, not as {instance.status}"
-            )
-    else:
-        attempt = old.attempt
-        if old.status is not instance.status:
-            check_instance_transition(old.status, instance.status)
-            if instance.status is InstanceStatus.WAITING:
-                attempt += 1
-        if instance.attempt != attempt:
-            raise IllegalTransition(
-                f"attempt {instance.attempt} of an instance cannot follow attempt {old.attempt}"
-            )
-    instances[instance.service, instance.ordinal] = instance
-    in_order = tuple(instances[place] for place in sorted(instances))
-    return dataclasses.replace(execution, instances=in_order)

@@ -10,19 +10,26 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from zoe.model.change import Acknowledge, Change, Defer, Forget, SetInstance, SetNodes, SetStatus
+from zoe.model.change import Acknowledge, Change, Defer, Forget
 from zoe.model.cluster import Node
 from zoe.model.codec import from_json
-from zoe.model.errors import IllegalTransition
 from zoe.model.execution import ENDED, Desired, Execution, ExecutionStatus
 from zoe.store import checks, history
-from zoe.store.base import HistoryEntry, NewExecution, NotFound, Page, Token
+from zoe.store.base import HistoryEntry, NewExecution, NotFound, Page, PastForecast, Token
+from zoe.store.changes import check_effect, missing, subject
 from zoe.store.database import Connection, Database
 from zoe.store.lease import Lease
 from zoe.store.listener import Listener, payload_of
 from zoe.store.migrate import check_schema
 from zoe.store.queries import QUERIES
-from zoe.store.rows import entry_of, execution_of, line_parameters, statement_of, token_of
+from zoe.store.rows import (
+    entry_of,
+    execution_of,
+    line_parameters,
+    past_forecast_of,
+    statement_of,
+    token_of,
+)
 from zoe.store.submissions import Submissions
 
 
@@ -181,7 +188,7 @@ class PostgresStore:
         """Return the application description as it was submitted."""
         rows = await self._rows("source", {"id": execution_id})
         if not rows:
-            raise _missing(execution_id)
+            raise missing(execution_id)
         source: str = rows[0]["source"]
         return source
 
@@ -236,6 +243,18 @@ class PostgresStore:
         rows = await self._rows("counts")
         return {ExecutionStatus(row["status"]): row["count"] for row in rows}
 
+    async def queue(self, *, owner: str | None = None, limit: int = 500) -> Sequence[Execution]:
+        """Return those that wait, by their place in the queue, without instances."""
+        if not checks.is_storable(owner or ""):
+            return []
+        rows = await self._rows("queue", {"owner": owner, "limit": limit})
+        return [execution_of(row) for row in rows]
+
+    async def past_forecasts(self, limit: int = 200) -> Sequence[PastForecast]:
+        """Return what became of forecasts, the executions that started last at the end."""
+        rows = await self._rows("past_forecasts", {"limit": limit})
+        return [past_forecast_of(row) for row in reversed(rows)]
+
     def changes(self) -> AsyncGenerator[int, None]:
         """Yield an execution id soon after each commit about it; 0 first and after a break."""
         return self._listener.read()
@@ -268,7 +287,7 @@ class PostgresStore:
             return
         cleaned = [checks.storable(change) for change in changes]
         statements = [statement_of(change) for change in cleaned]
-        touched = {_subject(change) for change in cleaned if not isinstance(change, Acknowledge)}
+        touched = {subject(change) for change in cleaned if not isinstance(change, Acknowledge)}
 
         async def work(connection: Connection) -> None:
             async with connection.pipeline():
@@ -282,7 +301,7 @@ class PostgresStore:
                     await _notify(connection, touched)
             for change, cursor in zip(cleaned, cursors, strict=True):
                 rows = await cursor.fetchall() if isinstance(change, Defer | Forget) else []
-                _check_effect(change, cursor.rowcount, rows)
+                check_effect(change, cursor.rowcount, rows)
 
         await self._database.run(work)
 
@@ -337,39 +356,9 @@ def _literals(statuses: Iterable[ExecutionStatus]) -> list[bytes]:
 async def _one(connection: Connection, name: str, parameters: Mapping[str, Any]) -> Execution:
     row = await (await connection.execute(QUERIES[name], parameters)).fetchone()
     if row is None:
-        raise _missing(parameters.get("id"))
+        raise missing(parameters.get("id"))
     return execution_of(row)
 
 
 async def _notify(connection: Connection, execution_ids: set[int]) -> None:
     await connection.execute(QUERIES["notify"], {"payload": payload_of(execution_ids)})
-
-
-def _missing(execution_id: object) -> NotFound:
-    return NotFound(f"there is no execution {execution_id}")
-
-
-def _subject(change: Change) -> int:
-    """Return the execution that ``change`` is about; 0 when it is about none."""
-    match change:
-        case SetInstance(instance):
-            return instance.execution_id
-        case SetNodes():
-            return 0
-        case SetStatus() | Defer() | Acknowledge() | Forget():
-            return change.execution_id
-
-
-def _check_effect(change: Change, touched: int, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Raise unless the statement of ``change`` found what it was to change."""
-    match change:
-        case SetStatus() | SetInstance() if touched == 0:
-            raise _missing(_subject(change))
-        case Defer() if not rows:
-            raise _missing(change.execution_id)
-        case Defer() if not rows[0]["is_waiting"]:
-            raise IllegalTransition(f"execution {change.execution_id} does not wait any more")
-        case Forget() if rows:
-            raise IllegalTransition(
-                f"execution {change.execution_id} has not ended, or nobody asked to delete it"
-            )

@@ -2,7 +2,7 @@
 
 -- name: columns
 id, name, owner, zapp::text AS zapp, submitted_at, status, desired, desired_by, generation, elastic,
-started_at, ended_at, ending, reasons, queue_position
+started_at, ended_at, ending, reasons, queue_position, forecast, first_forecast
 
 -- name: columns_and_instances
 {columns}, (
@@ -125,7 +125,8 @@ WITH changed AS (
         ended_at = CASE WHEN %(is_ended)s THEN %(at)s END,
         ending = coalesce(%(end)s::jsonb, ending),
         reasons = CASE WHEN %(status)s = 'queued' THEN reasons ELSE '[]' END,
-        queue_position = CASE WHEN %(status)s = 'queued' THEN queue_position END
+        queue_position = CASE WHEN %(status)s = 'queued' THEN queue_position END,
+        forecast = CASE WHEN %(status)s = 'queued' THEN forecast END
     WHERE id = %(id)s
     RETURNING id
 )
@@ -159,6 +160,27 @@ WITH previous AS (
     FROM changed JOIN previous USING (id) WHERE changed.reasons <> previous.reasons
 )
 SELECT changed.id IS NOT NULL AS is_waiting FROM previous LEFT JOIN changed USING (id)
+
+-- name: foretell
+-- The first one with both times is kept: forecasts are judged by it.
+WITH told AS (
+    SELECT (each ->> 0)::bigint AS id, each -> 1 AS forecast, (each ->> 2)::boolean AS is_whole
+    FROM jsonb_array_elements(%(forecasts)s::jsonb) AS each
+)
+UPDATE execution
+SET forecast = told.forecast,
+    first_forecast = coalesce(first_forecast, CASE WHEN told.is_whole THEN told.forecast END)
+FROM told WHERE execution.id = told.id AND execution.status IN ('submitted', 'queued')
+
+-- name: queue
+SELECT {columns}, NULL AS instances FROM execution
+WHERE status IN ('submitted', 'queued') AND (%(owner)s::text IS NULL OR owner = %(owner)s)
+ORDER BY queue_position NULLS LAST, id LIMIT %(limit)s
+
+-- name: past_forecasts
+SELECT first_forecast, started_at FROM execution
+WHERE first_forecast IS NOT NULL AND started_at IS NOT NULL
+ORDER BY started_at DESC, id DESC LIMIT %(limit)s
 
 -- name: acknowledge
 UPDATE execution SET acknowledged_generation = greatest(acknowledged_generation, %(generation)s)

@@ -7,7 +7,16 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from zoe.model.change import Acknowledge, Change, Defer, Forget, SetInstance, SetNodes, SetStatus
+from zoe.model.change import (
+    Acknowledge,
+    Change,
+    Defer,
+    Foretell,
+    Forget,
+    SetInstance,
+    SetNodes,
+    SetStatus,
+)
 from zoe.model.codec import from_json, to_json
 from zoe.model.execution import (
     ENDED,
@@ -15,11 +24,12 @@ from zoe.model.execution import (
     Execution,
     ExecutionEnd,
     ExecutionStatus,
+    Forecast,
     Reason,
     ServiceInstance,
 )
 from zoe.model.zapp import ZApp
-from zoe.store.base import HistoryEntry, Token
+from zoe.store.base import HistoryEntry, PastForecast, Token
 from zoe.store.history import Line, line_of
 
 
@@ -42,7 +52,18 @@ def execution_of(row: Mapping[str, Any]) -> Execution:
         end=from_json(ExecutionEnd, row["ending"]) if row["ending"] else None,
         reasons=tuple(from_json(Reason, reason) for reason in row["reasons"]),
         queue_position=row["queue_position"],
+        forecast=_forecast(row["forecast"]),
+        first_forecast=_forecast(row["first_forecast"]),
     )
+
+
+def past_forecast_of(row: Mapping[str, Any]) -> PastForecast:
+    """Read a row of ``past_forecasts``."""
+    return PastForecast(from_json(Forecast, row["first_forecast"]), row["started_at"])
+
+
+def _forecast(document: Any) -> Forecast | None:
+    return None if document is None else from_json(Forecast, document)
 
 
 @lru_cache(maxsize=256)
@@ -98,6 +119,9 @@ def statement_of(change: Change) -> tuple[str, dict[str, Any]]:
                 "at": change.at,
                 **line_parameters(line_of(change)),
             }
+        case Foretell():
+            told = [[each, to_json(said), said.is_whole] for each, said in change.forecasts]
+            return "foretell", {"forecasts": Jsonb(told)}
         case Acknowledge():
             return "acknowledge", {"id": change.execution_id, "generation": change.generation}
         case SetNodes():

@@ -51,10 +51,15 @@ CREATE TABLE execution (
     ending jsonb,
     reasons jsonb NOT NULL DEFAULT '[]',
     queue_position integer CHECK (queue_position >= 1),
+    forecast jsonb,
+    first_forecast jsonb, -- what was said first, to be judged by
     CONSTRAINT acknowledged_is_asked CHECK (acknowledged_generation <= generation),
     CONSTRAINT ended_has_time CHECK ((status IN ('terminated', 'failed')) = (ended_at IS NOT NULL)),
     CONSTRAINT only_waiting_has_reasons CHECK (
         status IN ('submitted', 'queued') OR (reasons = '[]' AND queue_position IS NULL)
+    ),
+    CONSTRAINT only_waiting_has_forecast CHECK (
+        status IN ('submitted', 'queued') OR forecast IS NULL
     )
 );
 
@@ -66,6 +71,9 @@ CREATE INDEX execution_name ON execution (name, id DESC);
 CREATE INDEX execution_active ON execution (id) WHERE status NOT IN ('terminated', 'failed');
 CREATE INDEX execution_unacknowledged ON execution (id)
     WHERE generation <> acknowledged_generation;
+
+CREATE INDEX execution_foretold ON execution (started_at DESC, id DESC)
+    WHERE first_forecast IS NOT NULL AND started_at IS NOT NULL;
 
 CREATE TABLE instance (
     execution_id bigint NOT NULL REFERENCES execution ON DELETE CASCADE,

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from figures import Figures
 
+from rehearsal import rehearse
+from zoe.model.cluster import Node
 from zoe.model.resources import Resources
+from zoe.scheduler.events import Event
 from zoe.scheduler.scheduler import Scheduler
-from zoe.sim.simulation import Step, simulate
-from zoe.sim.workload import Job, uniform_nodes, uniform_zapp
+from zoe.sim.workload import Job, uniform_job
 
 SECONDS = 5.0
 """How long each figure is measured."""
@@ -40,7 +42,7 @@ def _drive(gap_seconds: float) -> tuple[int, float, int]:
     events = longest_queue = 0
     began = None
 
-    def watch(step: Step) -> None:
+    def watch(now: float, event: Event) -> None:
         nonlocal events, longest_queue, began
         longest_queue = max(longest_queue, len(scheduler.queue()))
         if gap_seconds or longest_queue > EXECUTIONS * 0.8:  # the queue is there
@@ -49,9 +51,9 @@ def _drive(gap_seconds: float) -> tuple[int, float, int]:
             if time.perf_counter() - began > SECONDS:
                 raise _Enough
 
-    nodes = uniform_nodes(NODES, Resources(16_000, 64 * GIB, 0))
+    nodes = [Node(f"node{n}", Resources(16_000, 64 * GIB, 0)) for n in range(NODES)]
     with contextlib.suppress(_Enough):
-        simulate(_jobs(gap_seconds), nodes, scheduler, watch=watch)
+        rehearse(_jobs(gap_seconds), nodes, scheduler, watch=watch)
     assert began is not None
     return events, time.perf_counter() - began, longest_queue
 
@@ -59,10 +61,8 @@ def _drive(gap_seconds: float) -> tuple[int, float, int]:
 def _jobs(gap_seconds: float) -> list[Job]:
     """Return applications of 1-4 essential and 0-12 elastic instances; the same each time."""
     rng = random.Random(1)
-    zapps = [
-        uniform_zapp(essential, elastic, EACH) for essential in (1, 2, 4) for elastic in (0, 12)
-    ]
+    sizes = [(essential, elastic) for essential in (1, 2, 4) for elastic in (0, 12)]
     return [
-        Job(number, number * gap_seconds, rng.choice(zapps), rng.uniform(20, 120))
+        uniform_job(number, number * gap_seconds, rng.uniform(20, 120), *rng.choice(sizes), EACH)
         for number in range(1, EXECUTIONS + 1)
     ]

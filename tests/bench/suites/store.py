@@ -8,10 +8,11 @@ from pathlib import Path
 import psycopg
 from figures import Figures
 
+from rehearsal import execution_of
 from zoe.model.change import Change, Defer
 from zoe.model.execution import Reason
 from zoe.model.resources import Resources
-from zoe.sim.workload import uniform_zapp
+from zoe.sim.workload import uniform_job
 from zoe.store.base import NewExecution
 from zoe.store.embedded import EmbeddedPostgres
 from zoe.store.migrate import migrate
@@ -38,7 +39,7 @@ async def measure(figures: Figures, folder: Path) -> None:
 
 
 async def _measure(figures: Figures, store: PostgresStore, url: str) -> None:
-    zapp = uniform_zapp(1, 0, Resources(1000, 1024**3, 0))
+    zapp = execution_of(uniform_job(1, 0.0, 1.0, 1, 0, Resources(1000, 1024**3, 0))).zapp
     submitted = await asyncio.gather(
         *(
             store.submit(NewExecution(f"bench-{number}", "admin", zapp, "zoe: 4\n"))

@@ -154,7 +154,7 @@ async def execution_shown(parts: Parts, who: SignedIn, ref: str) -> dict[str, An
     master = None if execution.status in ENDED else await master_view(parts)
     return {
         "execution": views.detail(execution),
-        "why": views.why(execution),
+        "why": views.why(execution, history),
         "history": [views.history_view(each) for each in history],
         "master": master,
         "csrf": who.session.csrf,

@@ -4,7 +4,15 @@ from datetime import UTC, datetime
 
 from zoe.model.execution import ExecutionStatus, Outcome
 from zoe.model.resources import CORE
-from zoe.model.rest import EndView, ExecutionSummary, HistoryView, InstanceView, ResourcesView
+from zoe.model.rest import (
+    EndView,
+    ExecutionSummary,
+    ForecastView,
+    HistoryView,
+    InstanceView,
+    LossView,
+    ResourcesView,
+)
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _COLOURS = {
@@ -102,13 +110,37 @@ def status_word(status: ExecutionStatus, end: EndView | None = None) -> str:
     return status.value
 
 
+def expected(forecast: ForecastView, now: datetime | None = None) -> str:
+    """Say when it is expected to start, or why nobody can tell; times are in UTC."""
+    if forecast.p50 is None:
+        return f"No estimate, because {forecast.because}."
+    start = f"Predicted start: {_near(forecast.p50, now)}"
+    if forecast.p90 is None:
+        return f"{start} UTC, and no latest time, because {forecast.because}."
+    return f"{start}, by {_near(forecast.p90, now)} UTC at the latest with 9 in 10."
+
+
+def _near(moment: datetime, now: datetime | None) -> str:
+    moment = moment.astimezone(UTC)
+    is_today = moment.date() == (now or datetime.now(UTC)).date()
+    return f"{moment:%H:%M}" if is_today else f"{moment:%Y-%m-%d %H:%M}"
+
+
+def loss_sentence(loss: LossView) -> str:
+    """Say what was taken from an execution, and under which rule."""
+    gone = plural(loss.instances, "elastic instance")
+    return f"{gone} of {loss.service} had to go (rule {loss.rule}): {loss.message}"
+
+
 def now_sentence(execution: ExecutionSummary) -> str:
     """Return in a few words what it waits for, or how it ended."""
     if execution.end is not None:
         return execution.end.message
     if execution.status is ExecutionStatus.QUEUED:
         place = f"No. {execution.queue_position} in the queue. " if execution.queue_position else ""
-        return place + (execution.reasons[0].message if execution.reasons else "")
+        reason = execution.reasons[0].message if execution.reasons else ""
+        start = f" {expected(execution.forecast)}" if execution.forecast else ""
+        return place + (sentence(reason) + start if start else reason)
     if execution.status is ExecutionStatus.SUBMITTED:
         return "Stored; the master has not looked at it yet."
     return ""

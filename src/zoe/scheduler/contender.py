@@ -1,0 +1,123 @@
+"""One execution as the planner sees it: what it asks for, what it has, and how far it is."""
+
+from collections.abc import Iterator
+
+from zoe.model.zapp import Speedup
+from zoe.scheduler.demand import Demand
+from zoe.scheduler.fitting import Fitting
+from zoe.scheduler.room import Room
+
+SortKey = tuple[float, float, int]
+"""Smaller goes first; the last two are the time of submission and the id, so no two are equal."""
+
+
+class Contender:
+    """What an execution still wants and what it has, by need (its number) and node (its number).
+
+    An execution that asks for ``n`` instances and takes ``T`` seconds with all of them advances,
+    with ``x`` of them, by ``speed(x) / speed(n)`` of those seconds a second, where ``speed`` is
+    linear or its speed-up curve. It makes no progress before it is admitted.
+    """
+
+    __slots__ = (
+        "_asked_for", "asked", "at", "demand", "done_seconds", "elastic", "elastic_missing",
+        "essential", "essential_missing", "fittings", "going", "has", "id", "is_admitted",
+        "is_ending", "is_excluded", "key", "rate", "request", "run_seconds", "shrunk_at", "speedup",
+    )  # fmt: skip
+
+    def __init__(self, demand: Demand, room: Room, run_seconds: float) -> None:
+        self.id = demand.execution_id
+        self.demand = demand
+        self.fittings: list[Fitting] = [room.fitting(need.shape) for need in demand.needs]
+        self.essential_missing = [need.essential for need in demand.needs]
+        self.elastic_missing = [need.elastic for need in demand.needs]
+        self.essential: list[dict[int, int]] = [{} for _ in demand.needs]
+        self.elastic: list[dict[int, int]] = [{} for _ in demand.needs]
+        self.going: list[dict[int, int]] = [{} for _ in demand.needs]
+        """Instances that are being stopped: they hold their room and do no work."""
+        self._asked_for = self._missing()
+        self.request = (*self.fittings, *self.essential_missing)
+        """Equal for executions that ask for the same."""
+        self.asked = demand.instances
+        self.has = 0
+        self.run_seconds = run_seconds
+        """How long it is believed to run with all it asks for."""
+        self.key: SortKey = (0.0, demand.submitted_at, demand.execution_id)
+        self.is_admitted = False
+        self.is_ending = False
+        self.is_excluded: bool | None = None
+        """Whether it could never start on the present nodes; None: nobody has looked yet."""
+        self.speedup = next((need.speedup for need in demand.needs if need.speedup), None)
+        self.shrunk_at: list[float] = []
+        """When elastic instances were taken back, in the last hour."""
+        self.done_seconds = 0.0
+        self.at = 0.0
+        """When ``done_seconds`` and ``rate`` were brought up to date."""
+        self.rate = 0.0
+
+    @property
+    def has_estimate(self) -> bool:
+        """Whether anything is known of its run time; a guess is no ground to delay others."""
+        return self.demand.run_seconds is not None
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether it has been admitted and could use more elastic instances."""
+        return self.is_admitted and not self.is_ending and any(self.elastic_missing)
+
+    @property
+    def is_homeless(self) -> bool:
+        """Whether it has been admitted and has essential instances without room."""
+        return self.is_admitted and not self.is_ending and any(self.essential_missing)
+
+    def remaining_seconds(self, now: float) -> float:
+        """Return how long it still runs at its present rate if the belief is right, at least 0."""
+        done = self.done_seconds + self.rate * (now - self.at)
+        left = max(0.0, self.run_seconds - done)
+        return left / self.rate if self.rate else left
+
+    def total_missing(self) -> tuple[int, int, int]:
+        """Return the cores, memory and GPUs of all its essential instances without room."""
+        return self._missing() if self.is_admitted else self._asked_for
+
+    def _missing(self) -> tuple[int, int, int]:
+        cores = memory = gpus = 0
+        for fitting, missing in zip(self.fittings, self.essential_missing, strict=True):
+            cores += fitting.cores * missing
+            memory += fitting.memory * missing
+            gpus += fitting.gpus * missing
+        return cores, memory, gpus
+
+    def held(self) -> Iterator[tuple[Fitting, dict[int, int]]]:
+        """Yield the shape and the nodes of everything that holds room."""
+        for places in (self.essential, self.elastic, self.going):
+            for need, counts in enumerate(places):
+                if counts:
+                    yield self.fittings[need], counts
+
+    def nodes_of(self, need: int) -> set[int]:
+        """Return the nodes on which instances of this need hold room."""
+        return {*self.essential[need], *self.elastic[need], *self.going[need]}
+
+    def count(self, held: list[dict[int, int]], need: int, node: int, more: int) -> None:
+        """Note that ``more`` instances (or fewer) of a need hold room on a node."""
+        counts = held[need]
+        left = counts.get(node, 0) + more
+        if left:
+            counts[node] = left
+        else:
+            del counts[node]
+
+    def advance(self, now: float, more: int) -> None:
+        """Bring its progress up to date; from now on it has ``more`` instances that work."""
+        self.done_seconds += self.rate * (now - self.at)
+        self.at = now
+        self.has += more
+        self.rate = relative_speed(self.speedup, self.has, self.asked)
+
+
+def relative_speed(speedup: Speedup | None, has: int, asked: int) -> float:
+    """Return how fast an application runs with ``has`` of the ``asked`` instances; 1 with all."""
+    if speedup is None or has <= 0 or has >= asked:
+        return min(has, asked) / asked if asked else 1.0
+    return speedup.speed(has) / speedup.speed(asked)

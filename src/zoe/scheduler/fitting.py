@@ -1,0 +1,52 @@
+"""A shape on the present nodes."""
+
+from collections.abc import Sequence
+from operator import itemgetter
+
+from zoe.model.resources import Resources
+from zoe.scheduler.demand import Shape
+
+PLENTY = 1 << 40
+"""How many instances that need nothing fit in any room."""
+
+
+class Fitting:
+    """A shape on the present nodes: which of them it may use, and whether it was found full."""
+
+    __slots__ = ("allowed", "cores", "full_at", "gpus", "memory", "rank", "shape", "share", "users")
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+        self.cores = shape.each.cores_milli
+        self.memory = shape.each.memory_bytes
+        self.gpus = shape.each.gpus
+        self.allowed: Sequence[int] | None = None
+        """The nodes with its labels; None: all nodes."""
+        self.rank = 0
+        """The resource of which it takes most: 0 cores, 1 memory, 2 GPUs."""
+        self.share = 0.0
+        """The largest share of the whole cluster that one takes of any resource."""
+        self.users = 0
+        self.full_at = -1
+        """How much had grown when it was last found to fit nowhere; -1: not known to be full."""
+
+    def fit_to(self, total: Resources, allowed: Sequence[int] | None) -> None:
+        """Note what all nodes have together, and which of them have its labels."""
+        self.allowed = allowed
+        self.full_at = -1
+        pairs = (
+            (self.cores, total.cores_milli),
+            (self.memory, total.memory_bytes),
+            (self.gpus, total.gpus),
+        )
+        shares = [part / whole if whole else 0.0 for part, whole in pairs]
+        self.rank, self.share = max(enumerate(shares), key=itemgetter(1))
+
+    def copies(self, cores: int, memory: int, gpus: int) -> int:
+        """Return how many instances fit in so much room, which may be less than nothing."""
+        fit = cores // self.cores if self.cores else PLENTY
+        if self.memory:
+            fit = min(fit, memory // self.memory)
+        if self.gpus:
+            fit = min(fit, gpus // self.gpus)
+        return max(fit, 0)

@@ -1,0 +1,143 @@
+"""Placing the instances of one execution: an essential set all together, elastic ones as they fit.
+
+Small instances placed first may use up the only room that a large one fits in; so those with the
+fewest nodes to go to, then the largest, come first.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from zoe.model.cluster import Node
+from zoe.model.resources import Resources
+from zoe.scheduler.contender import Contender
+from zoe.scheduler.demand import Need, Shape
+from zoe.scheduler.fitting import Fitting
+from zoe.scheduler.room import Places, Room
+
+Gang = list[tuple[int, Places]]
+"""By need: the nodes, with how many instances go there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """Essential instances of one service that have no room yet."""
+
+    service: str
+    shape: Shape
+    count: int
+
+    @property
+    def each(self) -> Resources:
+        """What one of them takes."""
+        return self.shape.each
+
+    @property
+    def total(self) -> Resources:
+        """What all of them take together."""
+        return self.shape.each * self.count
+
+
+def lacks(contender: Contender) -> list[Lack]:
+    """Return the essential instances that have no room."""
+    return [
+        Lack(need.service, need.shape, missing)
+        for need, missing in zip(contender.demand.needs, contender.essential_missing, strict=True)
+        if missing
+    ]
+
+
+def fits(room: Room, contender: Contender) -> bool:
+    """Whether the missing essential instances may fit, as far as what is free in all can tell."""
+    cores, memory, gpus = contender.total_missing()
+    free = room.free
+    # What is free on an overdrawn node is less than nothing, so that the sum says too little.
+    return room.is_overdrawn or (cores <= free[0] and memory <= free[1] and gpus <= free[2])
+
+
+def place_gang(room: Room, contender: Contender, *, coming: bool = False) -> Gang | None:
+    """Take room for all missing essential instances, or for none and return None.
+
+    With ``coming``, in what is coming, which holds it.
+    """
+    if not coming and not fits(room, contender):
+        return None
+    missing = contender.essential_missing
+    gang: Gang = []
+    for need in _hardest_first(room, contender):
+        avoid = contender.nodes_of(need) if contender.fittings[need].shape.spread else ()
+        places = room.place(contender.fittings[need], missing[need], avoid, coming=coming)
+        gang.append((need, places))
+        if sum(count for _, count in places) < missing[need]:
+            for placed, taken in gang:
+                room.release(contender.fittings[placed], taken, coming=coming)
+            return None
+    return gang
+
+
+def grow(
+    room: Room,
+    contender: Contender,
+    wanted: Sequence[int],
+    planned: Gang = [],  # noqa: B006 - only read
+) -> Gang:
+    """Take room for elastic instances, of each need as many as are wanted, as far as they fit.
+
+    Those that are ``planned`` already are counted where two must not share a node.
+    """
+    grown: Gang = []
+    for need, count in enumerate(wanted):
+        if count > 0:
+            avoid: Iterable[int] = ()
+            if contender.fittings[need].shape.spread:
+                there = [node for each, places in planned if each == need for node, _ in places]
+                avoid = contender.nodes_of(need).union(there)
+            if places := room.place(contender.fittings[need], count, avoid):
+                grown.append((need, places))
+    return grown
+
+
+def has_all_elastic(contender: Contender, granted: int) -> bool:
+    """Whether ``granted`` more are all the elastic instances that are missing."""
+    return granted >= sum(contender.elastic_missing)
+
+
+def fits_on(nodes: Iterable[Node], wanted: Sequence[Lack]) -> bool:
+    """Whether all of ``wanted`` would fit on these nodes if nothing of ours were there."""
+    room = Room()
+    room.set_nodes(nodes)
+    return fits_in(room, wanted)
+
+
+def fits_in(room: Room, wanted: Sequence[Lack]) -> bool:
+    """Whether all of ``wanted`` would fit in what is free; takes none of it."""
+    needs = [Need(lack.service, lack.shape, lack.count) for lack in wanted]
+    fittings = [room.fitting(need.shape) for need in needs]
+    order = sorted(range(len(needs)), key=lambda n: _hardness(room, needs[n], fittings[n]))
+    there_is = True
+    placed = []
+    for number in order:
+        places = room.place(fittings[number], needs[number].essential)
+        placed.append((fittings[number], places))
+        if sum(count for _, count in places) < needs[number].essential:
+            there_is = False
+            break
+    for fitting, places in placed:
+        room.give(fitting, places)
+    for fitting in fittings:
+        room.forget(fitting)
+    return there_is
+
+
+def _hardest_first(room: Room, contender: Contender) -> list[int]:
+    missing = contender.essential_missing
+    if len(missing) == 1:
+        return [0] if missing[0] else []
+    needs, fittings = contender.demand.needs, contender.fittings
+    some = [number for number, count in enumerate(missing) if count]
+    some.sort(key=lambda number: _hardness(room, needs[number], fittings[number]))
+    return some
+
+
+def _hardness(room: Room, need: Need, fitting: Fitting) -> tuple[int, bool, float, str]:
+    choices = len(room.nodes) if fitting.allowed is None else len(fitting.allowed)
+    return (choices, not need.shape.spread, -fitting.share, need.service)

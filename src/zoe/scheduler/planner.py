@@ -1,0 +1,385 @@
+"""Who has which room and who wants more, kept up to date by what happens.
+
+The planner knows counts of instances, not instances. :mod:`zoe.scheduler.allocator` turns its plans
+into instances that start and stop, and tells it what became of them; the simulator commits its
+plans as they are. Both drive the same code.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from math import inf
+
+from zoe.model.cluster import Node
+from zoe.model.execution import Reason
+from zoe.scheduler.backfill import Reservation
+from zoe.scheduler.contender import Contender
+from zoe.scheduler.demand import Demand
+from zoe.scheduler.fairness import Fairness, FairOrder
+from zoe.scheduler.fitting import Fitting
+from zoe.scheduler.gang import Lack, fits_in, lacks
+from zoe.scheduler.plan import GENERATIONS, Plan
+from zoe.scheduler.queue import CHANGING, DEFAULT_RUN_SECONDS, POLICIES, Order
+from zoe.scheduler.rank import rank_of
+from zoe.scheduler.room import Places, Room
+from zoe.scheduler.sharing import Sharing
+
+
+@dataclass(slots=True)
+class Lending:
+    """Elastic instances of one need on one node, the last of them placed ``at``."""
+
+    contender: Contender
+    need: int
+    node: int
+    count: int
+    at: float
+
+
+class Planner:
+    """The room, and all executions that have some or wait for some."""
+
+    def __init__(
+        self, sharing: Sharing, why_not: Callable[[Contender], Reason] | None = None
+    ) -> None:
+        self.sharing = sharing
+        self.why_not = why_not
+        """Says why the essential set does not fit at this moment; None: nobody asks."""
+        self.room = Room(rank_of(sharing.rank, sharing.seed))
+        self.contenders: dict[int, Contender] = {}
+        self.fairness = Fairness(sharing.half_life_seconds) if sharing.policy == "fair" else None
+        self.waiting: Order | FairOrder = Order(self.contenders)
+        if self.fairness is not None:
+            self.waiting = FairOrder(self.contenders, self.fairness)
+        self.growing = Order(self.contenders)
+        self.homeless = Order(self.contenders)
+        self.by_age: list[tuple[float, int]] = []
+        """Those that wait, by submission."""
+        self.lent: dict[tuple[int, int, int], Lending] = {}
+        """By execution, need and node."""
+        self.ends: list[tuple[float, int]] = []
+        """When each execution that runs is believed to end, the first first."""
+        self.claims: dict[int, list[tuple[Fitting, Places]]] = {}
+        """Room that is held, until it has been cleared, for executions that wait."""
+        self.reservation: Reservation | None = None
+        """Of the first that was blocked in the last plan."""
+        self.changes = 0
+        """Grows whenever anybody gets room or gives some back."""
+        self._found_blocked = (0, -1, inf)
+        """Who, at which of the ``changes``, and until when it need not be tried again."""
+        self._empty = Room()
+        """The same nodes, with nothing of ours on them."""
+        self._excluded: dict[tuple[Lack, ...], bool] = {}
+        self._end_of: dict[int, tuple[float, int]] = {}
+        self._policy = POLICIES[sharing.policy]
+        self._changes = sharing.policy in CHANGING
+        generation = sharing.generation
+        if generation == "flexible" and not sharing.reclaim and sharing.backfill == "none":
+            generation = "published"
+        self._generation = GENERATIONS[generation]
+
+    # What there is, and who wants it.
+
+    def set_nodes(self, nodes: Iterable[Node]) -> None:
+        """Take over what the nodes are; what is held on them stays held."""
+        self.drop_claims()
+        self.changes += 1
+        self._excluded = {}
+        names = [node.name for node in self.room.nodes]
+        held = [counts for each in self.contenders.values() for _, counts in each.held()]
+        known = list(nodes)
+        self._empty.set_nodes(known)
+        self.room.set_nodes(known, {names[node] for counts in held for node in counts})
+        for counts in held:
+            there = {self.room.index[names[node]]: count for node, count in counts.items()}
+            counts.clear()
+            counts.update(there)
+        if self.fairness is not None:
+            self.fairness.set_total(self.room.total)
+        for contender in self.contenders.values():
+            contender.is_excluded = None
+            for fitting, counts in contender.held():
+                self.room.take(fitting, list(counts.items()))
+            for need, counts in enumerate(contender.going):
+                self.room.expect(contender.fittings[need], list(counts.items()))
+        lendings = list(self.lent.values())
+        for lending in lendings:
+            lending.node = self.room.index[names[lending.node]]
+        self.lent = {(one.contender.id, one.need, one.node): one for one in lendings}
+
+    def add(self, demand: Demand, now: float) -> Contender:
+        """Know an execution from now on; :meth:`wait` or :meth:`admit` it next."""
+        run_seconds = DEFAULT_RUN_SECONDS if demand.run_seconds is None else demand.run_seconds
+        contender = Contender(demand, self.room, run_seconds)
+        self.contenders[contender.id] = contender
+        contender.key = self._key(contender, now)
+        return contender
+
+    def wait(self, contender: Contender, now: float) -> None:
+        """Put it into the queue, or in its new place there."""
+        self.leave(contender)
+        contender.key = self._key(contender, now)
+        contender.is_excluded = None
+        self.waiting.add(contender)
+        insort(self.by_age, (contender.demand.submitted_at, contender.id))
+
+    def leave(self, contender: Contender) -> None:
+        """Take it out of the queue, if it is in."""
+        if contender.id in self.waiting:
+            self.waiting.discard(contender.id)
+            self.release_claim(contender.id)
+            age = (contender.demand.submitted_at, contender.id)
+            del self.by_age[bisect_left(self.by_age, age)]
+
+    def admit(self, contender: Contender, now: float) -> None:
+        """Note that it has its room: it makes progress from now on."""
+        self.leave(contender)
+        contender.is_admitted = True
+        contender.at = now
+        self.refresh(contender)
+
+    def end(self, contender: Contender) -> None:
+        """Note that its end is decided: it wants nothing more."""
+        contender.is_ending = True
+        self.refresh(contender)
+
+    def forget(self, execution_id: int, now: float) -> None:
+        """Know an execution no longer; what it still holds comes free at once."""
+        contender = self.contenders[execution_id]
+        self.end(contender)
+        self.leave(contender)
+        for need, counts in enumerate(contender.going):
+            self.room.expect(contender.fittings[need], list(counts.items()), -1)
+        for fitting, counts in contender.held():
+            self._give_up(contender, fitting, list(counts.items()), now)
+        for need, counts in enumerate(contender.elastic):
+            for node in counts:
+                del self.lent[execution_id, need, node]
+        self._expect_end(contender, None)
+        del self.contenders[execution_id]
+        for fitting in contender.fittings:
+            self.room.forget(fitting)
+
+    def refresh(self, contender: Contender) -> None:
+        """Note whether it wants more, after what it misses has changed."""
+        self._sort_in(self.growing, contender, wants=contender.is_incomplete)
+        self._sort_in(self.homeless, contender, wants=contender.is_homeless)
+
+    # What becomes of the room.
+
+    def hold(
+        self,
+        contender: Contender,
+        need: int,
+        places: Places,
+        now: float,
+        *,
+        elastic: bool,
+        placed_at: float | None = None,
+    ) -> None:
+        """Have instances hold room on these nodes, since ``placed_at`` or from now on."""
+        self.room.take(contender.fittings[need], places)
+        since = now if placed_at is None else placed_at
+        self._enter(contender, need, places, now, elastic=elastic, since=since)
+
+    def drop(
+        self, contender: Contender, need: int, place: tuple[int, int], now: float, *, elastic: bool
+    ) -> None:
+        """Have instances that worked give their room up at once."""
+        self._remove(contender, need, place, now, elastic=elastic)
+        self._give_up(contender, contender.fittings[need], [place], now)
+
+    def retire(
+        self, contender: Contender, need: int, place: tuple[int, int], now: float, *, elastic: bool
+    ) -> None:
+        """Have instances stop working; they hold their room until they are :meth:`gone`."""
+        self._remove(contender, need, place, now, elastic=elastic)
+        contender.count(contender.going, need, *place)
+        self.room.expect(contender.fittings[need], [place])
+
+    def gone(self, contender: Contender, need: int, place: tuple[int, int], now: float) -> None:
+        """Have instances that were being stopped give their room up."""
+        self.changes += 1
+        node, count = place
+        contender.count(contender.going, need, node, -count)
+        self.room.expect(contender.fittings[need], [place], -1)
+        self._give_up(contender, contender.fittings[need], [place], now)
+
+    def drop_claims(self) -> None:
+        """Hold nothing for anybody any more."""
+        for execution_id in list(self.claims):
+            self.release_claim(execution_id)
+
+    def hold_claims(self, claims: Mapping[int, list[tuple[Fitting, Places]]]) -> None:
+        """Hold exactly this for those who wait."""
+        self.drop_claims()
+        for execution_id, held in claims.items():
+            for fitting, places in held:
+                self.room.expect(fitting, places, -1)
+            self.claims[execution_id] = held
+
+    def release_claim(self, execution_id: int) -> None:
+        """Hold nothing for this execution any more."""
+        for fitting, places in self.claims.pop(execution_id, ()):
+            self.room.release(fitting, places, coming=True)
+
+    # Planning.
+
+    def queue(self, now: float) -> Iterator[Contender]:
+        """Yield who waits, in order: first those who have waited too long, the oldest first."""
+        overdue = set()
+        for submitted_at, execution_id in self.by_age:
+            if now - submitted_at <= self.sharing.patience_seconds:
+                break
+            overdue.add(execution_id)
+            if not self.is_excluded(self.contenders[execution_id]):
+                yield self.contenders[execution_id]
+        for contender in self.waiting:
+            if contender.is_excluded is not False and self.is_excluded(contender):
+                continue
+            if contender.id not in overdue:
+                yield contender
+
+    def least(self, contender: Contender) -> list[Lack]:
+        """Return what it must get at once, or it gets nothing."""
+        if self.sharing.generation != "rigid":
+            return lacks(contender)
+        return [
+            Lack(need.service, need.shape, essential + elastic)
+            for need, essential, elastic in zip(
+                contender.demand.needs,
+                contender.essential_missing,
+                contender.elastic_missing,
+                strict=True,
+            )
+            if essential + elastic
+        ]
+
+    def is_excluded(self, contender: Contender) -> bool:
+        """Whether it could not start even if nothing else ran: it must not block the others."""
+        if contender.is_excluded is None:
+            wanted = self.least(contender)
+            known = tuple(wanted)
+            if known not in self._excluded:
+                self._excluded[known] = not fits_in(self._empty, wanted)
+            contender.is_excluded = self._excluded[known]
+        return contender.is_excluded
+
+    def plan(self, now: float) -> Plan:
+        """Return what to do next; its room is taken already, until :meth:`undo` or for good.
+
+        What is held for executions that wait (:attr:`claims`) stays held until the next plan.
+        """
+        if self._changes:
+            for contender in self.contenders.values():
+                contender.key = self._key(contender, now)
+            for order in (self.waiting, self.growing, self.homeless):
+                order.sort()
+        if self.fairness is not None:
+            self.fairness.now = now
+        self.drop_claims()
+        known, retry_at = self.blocked_at(now), self._found_blocked[2]
+        plan = self._generation(self, now)
+        if plan.blocked is not None:
+            if plan.blocked == known:  # it was not tried again
+                plan.retry_at = min(plan.retry_at, retry_at)
+            self._found_blocked = (plan.blocked, self.changes, plan.retry_at)
+        return plan
+
+    def blocked_at(self, now: float) -> int | None:
+        """Return who was found blocked, if nobody got room or gave some back since."""
+        execution_id, changes, retry_at = self._found_blocked
+        return execution_id if changes == self.changes and now < retry_at else None
+
+    def undo(self, plan: Plan) -> None:
+        """Give back what a plan took."""
+        for grant in reversed(plan.grants):
+            self.room.give(grant.contender.fittings[grant.need], grant.places)
+        for lending, count, _ in plan.take_back:
+            fitting = lending.contender.fittings[lending.need]
+            self.room.expect(fitting, [(lending.node, count)], -1)
+
+    def commit(self, plan: Plan, now: float) -> None:
+        """Make a plan so, all at once: what it grants works, what it takes back is retired."""
+        for grant in plan.grants:
+            contender = grant.contender
+            if not contender.is_admitted:
+                self.admit(contender, now)
+            missing = contender.elastic_missing if grant.elastic else contender.essential_missing
+            missing[grant.need] -= sum(count for _, count in grant.places)
+            self._enter(contender, grant.need, grant.places, now, elastic=grant.elastic, since=now)
+            self.refresh(contender)
+        for lending, count, _ in plan.take_back:
+            contender, place = lending.contender, (lending.node, count)
+            self.room.expect(contender.fittings[lending.need], [place], -1)
+            self.retire(contender, lending.need, place, now, elastic=True)
+            contender.elastic_missing[lending.need] += count
+            self.refresh(contender)
+
+    def _give_up(self, contender: Contender, fitting: Fitting, places: Places, now: float) -> None:
+        self.room.give(fitting, places)
+        if self.fairness is not None:
+            self.fairness.count(contender, fitting, -sum(count for _, count in places), now)
+
+    def _key(self, contender: Contender, now: float) -> tuple[float, float, int]:
+        demand = contender.demand
+        return (self._policy(contender, now), demand.submitted_at, demand.execution_id)
+
+    def _enter(
+        self,
+        contender: Contender,
+        need: int,
+        places: Places,
+        now: float,
+        *,
+        elastic: bool,
+        since: float,
+    ) -> None:
+        held = contender.elastic if elastic else contender.essential
+        more = 0
+        for node, count in places:
+            contender.count(held, need, node, count)
+            more += count
+            if elastic:
+                key = (contender.id, need, node)
+                earlier = self.lent.pop(key, None)  # the newest stand last
+                lent, at = (count, since)
+                if earlier is not None:
+                    lent, at = (earlier.count + count, max(earlier.at, since))
+                self.lent[key] = Lending(contender, need, node, lent, at)
+        if self.fairness is not None:
+            self.fairness.count(contender, contender.fittings[need], more, now)
+        contender.advance(now, more)
+        self._expect_end(contender, now)
+
+    def _remove(
+        self, contender: Contender, need: int, place: tuple[int, int], now: float, *, elastic: bool
+    ) -> None:
+        node, count = place
+        contender.count(contender.elastic if elastic else contender.essential, need, node, -count)
+        if elastic:
+            lending = self.lent[contender.id, need, node]
+            lending.count -= count
+            if not lending.count:
+                del self.lent[contender.id, need, node]
+        contender.advance(now, -count)
+        self._expect_end(contender, now)
+
+    def _expect_end(self, contender: Contender, now: float | None) -> None:
+        """Note when it is believed to end; with None that it has ended."""
+        self.changes += 1
+        known = self._end_of.pop(contender.id, None)
+        if known is not None:
+            del self.ends[bisect_left(self.ends, known)]
+        is_running = contender.is_admitted and contender.rate > 0
+        if now is not None and is_running and contender.has_estimate:
+            expected = (now + contender.remaining_seconds(now), contender.id)
+            self._end_of[contender.id] = expected
+            insort(self.ends, expected)
+
+    def _sort_in(self, order: Order, contender: Contender, *, wants: bool) -> None:
+        if wants != (contender.id in order):
+            if wants:
+                order.add(contender)
+            else:
+                order.discard(contender.id)

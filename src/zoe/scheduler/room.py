@@ -1,0 +1,388 @@
+"""The room on the nodes: what is free now, what is coming, and where instances of a shape fit.
+
+Counts, not instances: "three of this shape on that node". Nodes are numbers here, in the order of
+their names. Everything the scheduler plans is taken from here and, if the plan comes to nothing,
+given back.
+
+*Free* is free at this moment. *Coming* is free once everything that is being stopped has gone, less
+what is held for executions that wait for that. What is placed now needs room in both; what waits
+for room that is being cleared needs it in what is coming only.
+
+Two things keep it quick. A shape that was found to fit nowhere is tried again only on nodes that
+have more room since (:attr:`Fitting.full_at`). Nodes are searched in blocks of :data:`BLOCK`, of
+which each knows a bound of what is free on its nodes; the first blocks that have room are used.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from zoe.model.cluster import Node, NodeStatus
+from zoe.model.resources import NOTHING, Resources
+from zoe.scheduler.demand import Shape
+from zoe.scheduler.fitting import Fitting
+from zoe.scheduler.rank import Rank, pack
+
+BLOCK = 128
+"""Nodes that are ranked together; up to so many, the rank is exact over all of them."""
+_CLOSED = 1 << 62
+"""Taken from what is free on a node that takes nothing: no request is so small that it fits."""
+_LOG_LIMIT = 1 << 14
+
+Places = list[tuple[int, int]]
+"""Nodes with how many instances go there."""
+
+
+class Room:
+    """Free and coming room of every node."""
+
+    def __init__(self, rank: Rank = pack) -> None:
+        self.nodes: tuple[Node, ...] = ()
+        self.index: dict[str, int] = {}
+        self.total = NOTHING
+        """Capacity of all nodes."""
+        self.cores: list[int] = []
+        self.memory: list[int] = []
+        self.gpus: list[int] = []
+        self.free = [0, 0, 0]
+        """What is free on all nodes that take instances."""
+        self.delta: dict[int, list[int]] = {}
+        """What is coming on a node, less what is free on it now, where these differ."""
+        self.is_overdrawn = False
+        """Whether more may be taken on a node than it has: the sums say nothing then."""
+        self._is_reserved = False
+        self._rank = rank
+        self.is_open: list[bool] = []
+        """Whether a node takes instances."""
+        self._bounds: tuple[list[int], list[int], list[int]] = ([], [], [])
+        self._grown: list[int] = []
+        self._grown_before = 0
+        self._fittings: dict[Shape, Fitting] = {}
+        self._labelled: dict[frozenset[str], Sequence[int] | None] = {}
+
+    # What there is.
+
+    def set_nodes(self, nodes: Iterable[Node], gone: Iterable[str] = ()) -> None:
+        """Begin anew with these nodes, on which nothing of ours is yet.
+
+        ``gone`` are nodes that are not there any more and on which something is still recorded.
+        """
+        there = sorted(nodes, key=lambda node: node.name)
+        names = {node.name for node in there}
+        lost = [_lost(name) for name in sorted(set(gone)) if name not in names]
+        self.nodes = (*there, *lost)
+        self.index = {node.name: number for number, node in enumerate(self.nodes)}
+        self.total = sum((node.capacity for node in there), NOTHING)
+        self.cores, self.memory, self.gpus, self.is_open = [], [], [], []
+        self.free = [0, 0, 0]
+        self.delta = {}
+        self.is_overdrawn = False
+        for node in self.nodes:
+            self._add(node)
+        blocks = range(0, len(self.nodes), BLOCK)
+        self._bounds = (
+            [max(self.cores[first : first + BLOCK]) for first in blocks],
+            [max(self.memory[first : first + BLOCK]) for first in blocks],
+            [max(self.gpus[first : first + BLOCK]) for first in blocks],
+        )
+        self._grown_before += len(self._grown) + 1
+        self._grown = []
+        self._labelled = {}
+        for fitting in self._fittings.values():
+            self._fit_to_nodes(fitting)
+
+    def number(self, name: str) -> int:
+        """Return the number of a node; one that nobody knows is taken to have gone."""
+        if name not in self.index:
+            node = _lost(name)
+            self.nodes = (*self.nodes, node)
+            self.index[name] = len(self.nodes) - 1
+            self._add(node)
+            for bound in self._bounds:
+                bound.extend([-_CLOSED] * (self.index[name] // BLOCK + 1 - len(bound)))
+        return self.index[name]
+
+    def _add(self, node: Node) -> None:
+        left = node.capacity - node.foreign
+        is_open = node.status is NodeStatus.READY
+        shut = 0 if is_open else _CLOSED
+        self.is_open.append(is_open)
+        self.cores.append(left.cores_milli - shut)
+        self.memory.append(left.memory_bytes - shut)
+        self.gpus.append(left.gpus - shut)
+        if is_open:
+            self.free[0] += left.cores_milli
+            self.free[1] += left.memory_bytes
+            self.free[2] += left.gpus
+            self.is_overdrawn |= not NOTHING.fits_in(left)
+
+    @property
+    def ready(self) -> list[int]:
+        """The nodes that take instances."""
+        return [node for node, is_open in enumerate(self.is_open) if is_open]
+
+    def fitting(self, shape: Shape) -> Fitting:
+        """Return what is known of a shape, until :meth:`forget`; equal shapes share it."""
+        fitting = self._fittings.get(shape)
+        if fitting is None:
+            fitting = self._fittings[shape] = Fitting(shape)
+            self._fit_to_nodes(fitting)
+        fitting.users += 1
+        return fitting
+
+    def forget(self, fitting: Fitting) -> None:
+        """Take note that one user less asks for a shape."""
+        fitting.users -= 1
+        if not fitting.users:
+            del self._fittings[fitting.shape]
+
+    def available(self, node: int) -> Resources:
+        """Return what can be given away on a node now; nothing of it is below zero."""
+        more = self.delta.get(node, _NO_DELTA)
+        return Resources(  # less than nothing on a node that takes nothing
+            max(0, self.cores[node] + min(0, more[0])),
+            max(0, self.memory[node] + min(0, more[1])),
+            max(0, self.gpus[node] + min(0, more[2])),
+        )
+
+    def coming(self, node: int) -> tuple[int, int, int]:
+        """Return the cores, memory and GPUs that are free on a node once all has gone."""
+        more = self.delta.get(node, _NO_DELTA)
+        return (self.cores[node] + more[0], self.memory[node] + more[1], self.gpus[node] + more[2])
+
+    def available_total(self) -> Resources:
+        """Return what can be given away on all nodes together."""
+        return sum((self.available(node) for node in self.ready), NOTHING)
+
+    # Giving room, and taking it back.
+
+    def take(self, fitting: Fitting, places: Places) -> None:
+        """Take the room of these places."""
+        cores, memory, gpus, free = self.cores, self.memory, self.gpus, self.free
+        taken = 0
+        for node, count in places:
+            cores[node] -= fitting.cores * count
+            memory[node] -= fitting.memory * count
+            if fitting.gpus:
+                gpus[node] -= fitting.gpus * count
+            if self.is_open[node]:
+                taken += count
+                if cores[node] < 0 or memory[node] < 0 or gpus[node] < 0:
+                    self.is_overdrawn = True
+        free[0] -= fitting.cores * taken
+        free[1] -= fitting.memory * taken
+        free[2] -= fitting.gpus * taken
+
+    def give(self, fitting: Fitting, places: Places) -> None:
+        """Give the room of these places back."""
+        cores, memory, gpus, free = self.cores, self.memory, self.gpus, self.free
+        bound_cores, bound_memory, bound_gpus = self._bounds
+        given = 0
+        for node, count in places:
+            cores[node] += fitting.cores * count
+            memory[node] += fitting.memory * count
+            if fitting.gpus:
+                gpus[node] += fitting.gpus * count
+            block = node // BLOCK
+            if cores[node] > bound_cores[block]:
+                bound_cores[block] = cores[node]
+            if memory[node] > bound_memory[block]:
+                bound_memory[block] = memory[node]
+            if gpus[node] > bound_gpus[block]:
+                bound_gpus[block] = gpus[node]
+            if self.is_open[node]:
+                given += count
+            self._grown.append(node)
+        free[0] += fitting.cores * given
+        free[1] += fitting.memory * given
+        free[2] += fitting.gpus * given
+        if len(self._grown) > _LOG_LIMIT:
+            self._grown_before += len(self._grown)
+            self._grown = []
+
+    def expect(self, fitting: Fitting, places: Places, sign: int = 1) -> None:
+        """Count the room of these places as coming (or, with -1, as held or no longer coming)."""
+        for node, count in places:
+            delta = self.delta.get(node)
+            if delta is None:
+                delta = self.delta[node] = [0, 0, 0]
+            delta[0] += fitting.cores * count * sign
+            delta[1] += fitting.memory * count * sign
+            delta[2] += fitting.gpus * count * sign
+            if delta == _NO_DELTA:
+                del self.delta[node]
+            if sign > 0:
+                self._grown.append(node)
+
+    def take_if_free(self, parts: Sequence[tuple[Fitting, Places]]) -> bool:
+        """Take the room of all of these if it is free and held for nobody, else of none."""
+        for number, (fitting, places) in enumerate(parts):
+            for node, count in places:
+                if self._copies(fitting, node, coming=False) < count:
+                    for earlier, taken in parts[:number]:
+                        self.give(earlier, taken)
+                    return False
+            self.take(fitting, places)
+        return True
+
+    def assume_gone(self, going: Mapping[int, list[int]] | None = None) -> dict[int, list[int]]:
+        """Take what is coming for free, and return what that was; with it: undo that."""
+        sign = 1 if going is None else -1
+        moved = dict(self.delta if going is None else going)
+        for node, more in moved.items():
+            self.cores[node] += more[0] * sign
+            self.memory[node] += more[1] * sign
+            self.gpus[node] += more[2] * sign
+            if self.is_open[node]:
+                for number in range(3):
+                    self.free[number] += more[number] * sign
+            self._grown.append(node)
+        self.delta = {} if going is None else moved
+        return moved
+
+    def reserve(self, keep: Mapping[int, Sequence[int]], sign: int) -> None:
+        """Keep this much of each node from whoever is placed now; with -1 no longer."""
+        self._is_reserved = sign > 0
+        for node, kept in keep.items():
+            delta = self.delta.setdefault(node, [0, 0, 0])
+            for number in range(3):
+                delta[number] -= kept[number] * sign
+            if delta == _NO_DELTA:
+                del self.delta[node]
+
+    # Finding room.
+
+    def place(
+        self, fitting: Fitting, wanted: int, avoid: Iterable[int] = (), *, coming: bool = False
+    ) -> Places:
+        """Take room for as many instances as fit, at most ``wanted``; none of it on ``avoid``.
+
+        With ``coming``, in what is coming: that holds it.
+        """
+        grown = self._grown_before + len(self._grown)
+        if not coming and fitting.full_at == grown:
+            return []
+        alone = fitting.shape.spread
+        shunned = frozenset(avoid)
+        places: Places = []
+        left = wanted
+        for nodes in self._searched(fitting, coming=coming):
+            for node in nodes:
+                if node in shunned:
+                    continue
+                fit = 1 if alone else self._copies(fitting, node, coming=coming)
+                if fit >= left:
+                    places.append((node, left))
+                    left = 0
+                    break
+                if fit:
+                    places.append((node, fit))
+                    left -= fit
+            if not left:
+                break
+        else:
+            if not (coming or alone or shunned or self._is_reserved):
+                fitting.full_at = grown
+        if coming:
+            self.expect(fitting, places, -1)
+        else:
+            self.take(fitting, places)
+        return places
+
+    def release(self, fitting: Fitting, places: Places, *, coming: bool = False) -> None:
+        """Undo :meth:`place`."""
+        if coming:
+            self.expect(fitting, places)
+        else:
+            self.give(fitting, places)
+
+    def _searched(self, fitting: Fitting, *, coming: bool) -> Iterator[list[int]]:
+        """Yield, block by block, nodes that have room for one, the best of each block first."""
+        if fitting.allowed is not None:
+            yield self._ranked(fitting, fitting.allowed, coming=coming)
+            return
+        changed = self._changed_since(fitting.full_at)
+        if not coming and changed is not None:
+            yield self._ranked(fitting, changed, coming=False)
+            return
+        count = len(self.nodes)
+        bound_cores, bound_memory, bound_gpus = self._bounds
+        for block, cores in enumerate(bound_cores):
+            if coming or (
+                cores >= fitting.cores
+                and bound_memory[block] >= fitting.memory
+                and bound_gpus[block] >= fitting.gpus
+            ):
+                first = block * BLOCK
+                nodes = range(first, min(first + BLOCK, count))
+                found = self._ranked(fitting, nodes, coming=coming)
+                if found:
+                    yield found
+                else:
+                    self._tighten(block)
+
+    def _ranked(self, fitting: Fitting, among: Iterable[int], *, coming: bool) -> list[int]:
+        """Return which of these nodes have room for one, in the order of the rank."""
+        cores, memory, gpus, delta = self.cores, self.memory, self.gpus, self.delta
+        if delta:  # what is held or coming decides, too
+            found = [node for node in among if self._copies(fitting, node, coming=coming)]
+        else:
+            least_cores, least_memory = fitting.cores or _LEAST, fitting.memory or _LEAST
+            if fitting.gpus:
+                among = [node for node in among if gpus[node] >= fitting.gpus]
+            found = [
+                node
+                for node in among
+                if cores[node] >= least_cores and memory[node] >= least_memory
+            ]
+        if len(found) > 1:
+            free = (cores, memory, gpus)[fitting.rank]
+            if coming and delta:  # so that it makes no difference what of it is free already
+                rank = fitting.rank
+                there = {node: free[node] + delta.get(node, _NO_DELTA)[rank] for node in found}
+                self._rank(found, there.__getitem__)
+            else:
+                self._rank(found, free.__getitem__)
+        return found
+
+    def _copies(self, fitting: Fitting, node: int, *, coming: bool) -> int:
+        """How many instances fit on a node."""
+        cores, memory, gpus = self.cores[node], self.memory[node], self.gpus[node]
+        if self.delta and (more := self.delta.get(node)):
+            if coming:
+                cores, memory, gpus = cores + more[0], memory + more[1], gpus + more[2]
+            else:
+                cores = min(cores, cores + more[0])
+                memory = min(memory, memory + more[1])
+                gpus = min(gpus, gpus + more[2])
+        return fitting.copies(cores, memory, gpus) if cores > _LEAST else 0
+
+    def _changed_since(self, full_at: int) -> list[int] | None:
+        """Return the nodes that have grown since then; None when all have to be looked at."""
+        since = full_at - self._grown_before
+        if full_at < 0 or since < 0:
+            return None
+        changed = self._grown[since:]
+        if len(changed) * 2 > len(self.nodes):
+            return None
+        return sorted(set(changed)) if len(changed) > 1 else changed
+
+    def _tighten(self, block: int) -> None:
+        """Make the bounds of a block exact: they promised room that was not there."""
+        first = block * BLOCK
+        for bound, free in zip(self._bounds, (self.cores, self.memory, self.gpus), strict=True):
+            bound[block] = max(free[first : first + BLOCK])
+
+    def _fit_to_nodes(self, fitting: Fitting) -> None:
+        labels = fitting.shape.labels
+        if labels not in self._labelled:
+            having = [n for n, node in enumerate(self.nodes) if labels <= node.labels]
+            self._labelled[labels] = None if len(having) == len(self.nodes) else having
+        fitting.fit_to(self.total, self._labelled[labels])
+
+
+_NO_DELTA = [0, 0, 0]
+_LEAST = -(1 << 61)
+"""Stands for a resource that is not asked for: fits on every node that is not closed."""
+
+
+def _lost(name: str) -> Node:
+    return Node(name, NOTHING, status=NodeStatus.UNREACHABLE, message="it is gone")
