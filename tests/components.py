@@ -12,8 +12,9 @@ from typing import TypeVar
 
 import pytest
 
-TRACES = Path(__file__).parents[2] / "shared" / "traces"
-ZAPPS = Path(__file__).parents[2] / "shared" / "zapps"
+from traces import TRACES
+
+ZAPPS = TRACES.parent / "zapps"
 LACKING = "this machine has no "
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 

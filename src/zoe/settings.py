@@ -98,8 +98,8 @@ class Settings(BaseModel):
     """How many times in an hour elastic instances of one execution are taken back at most."""
     lost_seconds: Annotated[float, Field(ge=0)] = 3600.0
     """Work that an instance which is taken back is thought to lose at most, if it has no hook."""
-    backfill: Literal["easy", "none"] = "easy"
-    """Who may overtake an execution that is blocked: those that do not delay it, or nobody."""
+    backfill: Literal["easy", "conservative", "none"] = "easy"
+    """Who may overtake: who delays not the first that is blocked, who delays nobody, or nobody."""
     backfill_depth: Annotated[int, Field(ge=1)] = 1000
     """How many waiting executions are looked at behind the first that is blocked."""
     patience_seconds: Annotated[float, Field(ge=0)] = 604800.0

@@ -20,14 +20,20 @@ class Figures:
         unit: str,
         *,
         baseline: float | None = None,
+        must: float | None = None,
         aim: float | None = None,
         **detail: object,
     ) -> None:
-        """Print a figure; ``baseline`` is the same work done bare, in the same run and unit."""
+        """Print a figure; ``baseline`` is the same work done bare, in the same run and unit.
+
+        ``must`` has to be reached, ``aim`` is wanted: a rate or a share at least, all else at most.
+        """
         line: dict[str, object] = {"suite": self.suite, "name": name}
         line |= {"value": _rounded(value), "unit": unit}
         if baseline is not None:
             line |= {"baseline": _rounded(baseline), "ratio": _rounded(value / baseline)}
+        if must is not None:
+            line["must"] = must
         if aim is not None:
             line["aim"] = aim
         sys.stdout.write(json.dumps(line | detail) + "\n")

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -291,14 +292,24 @@ def test_ctrl_c_ends_it_with_all_its_processes(folder: Path) -> None:
         process_group=0,
     )
     assert process.stderr is not None
-    assert "20,000 jobs" in process.stderr.readline()
-    os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert (process.returncode, out) == (130, "")
-    assert "Traceback" not in err
-    deadline = time.monotonic() + 20
-    while members(process.pid):
-        assert time.monotonic() < deadline, "somebody goes on"
+    try:
+        assert "20,000 jobs" in process.stderr.readline()
+        wait_until(lambda: len(members(process.pid)) > 2, "the workers do not begin")
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, out) == (130, "")
+        assert "Traceback" not in err
+        wait_until(lambda: not members(process.pid), "somebody goes on")
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
+
+def wait_until(is_so: Callable[[], bool], otherwise: str) -> None:
+    deadline = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < deadline, otherwise
         time.sleep(0.05)
 
 

@@ -96,6 +96,7 @@ def test_submitting_sends_the_document_and_reads_the_execution() -> None:
         "file": "",
         "name": "brave-otter",
         "parameters": {"workers": 2},
+        "team": "",
     }
 
 
@@ -320,3 +321,25 @@ def test_without_anything_kept_the_usual_address_is_asked(tmp_path: Path) -> Non
     assert credentials(Settings(data_dir=tmp_path)).url == "http://127.0.0.1:8642"
     everywhere = Settings(data_dir=tmp_path, api_host="::")
     assert credentials(everywhere).url == "http://[::1]:8642"
+
+
+def test_quotas_are_sent_as_they_are_written_and_names_are_quoted() -> None:
+    user = {"name": "ann@x", "teams": [], "weight": 2, "quota": {"gpus": 0}, "has_own_quota": True}
+    script = Script(ok(user))
+    quota = {"cores": 2.5, "memory": "16GiB", "gpus": 0}
+    found = script.zoe().put_user("ann@x", weight=2, quota=quota)
+    assert (found.quota.gpus, found.quota.cores_milli) == (0, None)
+    (request,) = script.requests
+    assert (request.method, request.url.raw_path) == ("PUT", b"/api/v1/users/ann%40x")
+    sent = json.loads(request.content)
+    assert sent["quota"] == quota | {"executions": None, "sessions": None, "run_time": None}
+    assert (sent["weight"], sent["teams"]) == (2, [])
+
+
+def test_what_the_api_would_refuse_is_refused_here() -> None:
+    zoe = Script(ok({})).zoe()
+    with pytest.raises(Rejected) as refusal:
+        zoe.put_team("physics", quota={"memory": "16 apples"})
+    (error,) = refusal.value.errors
+    assert error.path == "quota.memory"
+    assert "'16 apples' is not an amount of memory" in error.message

@@ -13,6 +13,7 @@ from submissions_for_tests import NODES, instance, new, status
 from zoe.model.change import Acknowledge, Change, Defer, Foretell, Forget, SetNodes
 from zoe.model.errors import ZoeError
 from zoe.model.execution import Execution, ExecutionStatus, Forecast, InstanceStatus, Reason
+from zoe.model.quota import Quota, Team, User
 from zoe.store.base import HistoryEntry, Page, Store
 from zoe.store.memory import MemoryStore
 from zoe.store.postgres import PostgresStore
@@ -64,6 +65,7 @@ class Side:
 Act = Callable[[Side], Coroutine[Any, Any, object]]
 
 indexes = some.integers(0, 3)
+names = some.sampled_from(["a", "b", "default"])
 texts = some.sampled_from(["a", "ab", "b%", "\x00", "ü"])
 reasons = some.lists(some.builds(Reason, texts, texts), max_size=2).map(tuple)
 
@@ -130,6 +132,20 @@ acts: some.SearchStrategy[Act] = some.one_of(
         some.sampled_from([0, 0, 0, 1]),
     ),
     some.builds(live, indexes, some.integers(1, 5)),
+    some.builds(
+        lambda name, gpus: (
+            lambda side: side.store.accounts.put_user(User(name, quota=Quota(gpus=gpus)))
+        ),
+        names,
+        some.integers(0, 2),
+    ),
+    some.builds(
+        lambda name, weight: lambda side: side.store.accounts.put_team(Team(name, weight)),
+        names,
+        some.sampled_from([0.5, 1.0]),
+    ),
+    some.builds(lambda name: lambda side: side.store.accounts.remove_user(name), names),
+    some.builds(lambda name: lambda side: side.store.accounts.remove_team(name), names),
     some.just(lambda side: side.lead()),
     some.just(lambda side: side.store.resign(side.epoch)),
     some.just(lambda side: side.store.renew(side.epoch, 600)),
@@ -139,6 +155,7 @@ questions: Mapping[str, Act] = {
     "load": lambda side: side.store.load(),
     "intents": lambda side: side.store.intents(),
     "history": lambda side: side.store.history(None),
+    "accounts": lambda side: side.store.accounts.read(),
     "nodes": lambda side: side.store.nodes(),
     "queue": lambda side: side.store.queue(),
     "queue of one": lambda side: side.store.queue(owner="a", limit=1),
@@ -183,6 +200,9 @@ async def compare(url: str, script: list[Act]) -> None:
 @given(script=some.lists(acts, min_size=5, max_size=40))
 def test_memory_and_postgres_answer_alike(postgres_url: str, script: list[Act]) -> None:
     with psycopg.connect(postgres_url) as connection:
-        connection.execute("TRUNCATE execution, execution_count, node CASCADE")
+        connection.execute(
+            "TRUNCATE execution, execution_count, node, user_share, team_share CASCADE"
+        )
+        connection.execute("UPDATE share_version SET version = 0")
         connection.execute("UPDATE leader SET holder = NULL")
     asyncio.run(compare(postgres_url, script))

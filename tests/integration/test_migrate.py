@@ -19,6 +19,7 @@ from zoe.store.programs import find_programs
 
 ONE = Migration(1, "0001_one", "CREATE TABLE one (x int); INSERT INTO one VALUES (1);")
 TWO = Migration(2, "0002_two", "CREATE TABLE two (x int);")
+APPLIED = [f"applied {migration.name}\n" for migration in read_migrations()]
 BROKEN = Migration(2, "0002_two", "CREATE TABLE two (x int); SELECT 1 / 0;")
 
 
@@ -84,8 +85,7 @@ def test_as_a_program(empty_url: str) -> None:
         subprocess.run(each, capture_output=True, text=True, check=False)
         for each in (command, command, [*command[:-1], "postgresql:///?host=/nowhere"])
     )
-    applied = "".join(f"applied {each.name}\n" for each in read_migrations())
-    assert (first.returncode, first.stdout) == (0, applied)
+    assert (first.returncode, first.stdout) == (0, "".join(APPLIED))
     assert (second.returncode, second.stdout) == (0, "nothing to do\n")
     assert (bad.returncode, bad.stdout) == (1, "")
     assert "could not be migrated" in bad.stderr
@@ -133,6 +133,21 @@ async def test_executions_that_are_there_already_are_counted(empty_url: str) -> 
         counted = "SELECT status, count FROM execution_count ORDER BY status"
         rows = connection.execute(counted).fetchall()
     assert rows == [("queued", 1), ("submitted", 1)]
+
+
+async def test_executions_that_are_there_already_run_for_no_team(empty_url: str) -> None:
+    *earlier, accounts = read_migrations()
+    await migrate(empty_url, earlier)
+    with psycopg.connect(empty_url) as connection:
+        connection.execute(
+            "INSERT INTO execution (name, owner, zapp, source, submitted_at) "
+            "VALUES ('x', 'ann', '{}', '', 0)"
+        )
+    assert await migrate(empty_url) == [accounts.name]
+    with psycopg.connect(empty_url) as connection:
+        rows = connection.execute("SELECT team, time_limit_seconds FROM execution").fetchall()
+        assert rows == [("", None)]
+        assert connection.execute("SELECT version FROM share_version").fetchall() == [(0,)]
 
 
 def test_the_migrations_are_numbered() -> None:

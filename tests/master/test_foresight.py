@@ -13,6 +13,7 @@ from tests.master.virtual import VirtualLoop, run
 from zoe.backends.fake import Behaviour, FakeBackend, FakeEngine
 from zoe.master.answers import Desk
 from zoe.master.forecasting import ForecastFailed, ForecastProcesses, Question, answer
+from zoe.master.foresight import Foresight, Outlook
 from zoe.master.main import reign
 from zoe.model.cluster import Node
 from zoe.model.execution import Execution, ExecutionStatus, Forecast
@@ -314,5 +315,8 @@ async def test_the_process_ends_when_its_master_does() -> None:
         assert await process.wait() == 0
 
 
-def test_reasons_are_complete() -> None:
-    assert {each.value for each in Unknown} == {"can-never-start", "open-end", "too-far", "stuck"}
+def test_every_reason_has_words() -> None:
+    foresight = Foresight(Here(), Outlook(), lambda: 0.0)
+    said = {foresight._because(Estimate(None, None, each, (1,)), {}) for each in Unknown}
+    assert len(said) == len(Unknown)
+    assert all(said)

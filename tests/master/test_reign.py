@@ -11,7 +11,8 @@ from tests.master.virtual import VirtualLoop, run
 from zoe.backends.fake import Behaviour, FakeBackend, FakeEngine
 from zoe.master.answers import Desk
 from zoe.master.main import NoDatabase, reign, serve
-from zoe.model.execution import ExecutionStatus
+from zoe.model.execution import ExecutionStatus, Outcome
+from zoe.model.quota import OVER_QUOTA, Quota, Team, User
 from zoe.model.zapp_yaml import read_zapp
 from zoe.rpc.messages import Done, Failed, Ping, Plan, Planned, Pong, Wake
 from zoe.settings import Settings
@@ -161,3 +162,44 @@ async def test_without_a_database_it_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(NoDatabase) as refusal:
         await serve(Settings(data_dir=tmp_path))
     assert "zoe up" in refusal.value.hint
+
+
+def test_a_quota_is_taken_over_at_the_start_and_when_it_changes(tmp_path: Path) -> None:
+    async def act(house: House) -> None:
+        book = house.store.accounts
+        await book.put_user(User("admin", quota=Quota(executions=1)))
+        async with house.master() as desk:
+            first, second = await house.submit(), await house.submit()
+            await house.reaches(first, ExecutionStatus.RUNNING, 3)
+            waiting = await house.store.get(second)
+            assert waiting.status is ExecutionStatus.QUEUED
+            assert [reason.code for reason in waiting.reasons] == [OVER_QUOTA]
+            planned = await desk.answer(Plan("admin", DOCUMENT))
+            assert isinstance(planned, Planned)
+            assert "admin may run 1 execution at a time" in planned.reasons[0].message
+            await book.put_user(User("admin", quota=Quota(executions=2)))
+            await house.reaches(second, ExecutionStatus.RUNNING, 3)
+            await book.put_team(Team("t", quota=Quota(cores_milli=1000)))
+            await asyncio.sleep(2)
+            never = await desk.answer(Plan("bob", DOCUMENT, team="t"))
+            assert isinstance(never, Planned)
+            assert not never.can_ever_fit
+            assert "the team t may use 1 core" in never.reasons[0].message
+
+    play(act, tmp_path)
+
+
+def test_a_time_limit_set_by_a_quota_outlives_the_master(tmp_path: Path) -> None:
+    async def act(house: House) -> None:
+        await house.store.accounts.put_user(User("admin", quota=Quota(run_seconds=10)))
+        async with house.master():
+            execution_id = await house.submit()
+            await house.reaches(execution_id, ExecutionStatus.RUNNING, 3)
+        await house.store.accounts.remove_user("admin")
+        async with house.master():
+            await house.reaches(execution_id, ExecutionStatus.FAILED, 15)
+        end = (await house.store.get(execution_id)).end
+        assert end is not None
+        assert end.outcome is Outcome.TIME_LIMIT
+
+    play(act, tmp_path)

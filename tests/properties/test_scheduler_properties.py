@@ -29,7 +29,8 @@ from zoe.model.execution import (
     InstanceStatus,
     ServiceInstance,
 )
-from zoe.model.resources import Resources
+from zoe.model.quota import Accounts, Quota, Team, User
+from zoe.model.resources import NOTHING, Resources
 from zoe.model.tree import requirements
 from zoe.model.zapp import Condition, Framework, Kind, RestartPolicy, Service, ZApp
 from zoe.scheduler.decisions import Decision, StartInstance, StopInstance
@@ -41,13 +42,16 @@ from zoe.scheduler.events import (
     InstanceStopped,
     NodesObserved,
     ScaleRequested,
+    SharesSet,
     StartFailed,
     StopFailed,
     TerminationRequested,
     WokeUp,
 )
-from zoe.scheduler.invariants import check_invariants
+from zoe.scheduler.invariants import check_invariants, over_quota
 from zoe.scheduler.reconcile import differences, reconcile
+from zoe.scheduler.snapshot import thaw
+from zoe.sim.forecast import Bounds, forecast
 
 GIB = 1024**3
 LIVE = (InstanceStatus.STARTING, InstanceStatus.RUNNING, InstanceStatus.STOPPING)
@@ -78,6 +82,17 @@ def random_zapp(chance: random.Random) -> ZApp:
     return ZApp("app", Kind.BATCH, (Framework("f", tuple(services)),), limit)
 
 
+def random_quota(chance: random.Random) -> Quota:
+    """Mostly tight, so that it holds something back."""
+    return Quota(
+        cores_milli=chance.choice((None, 1000, 2000, 3500, 6000)),
+        memory_bytes=chance.choice((None, None, GIB, 2 * GIB)),
+        executions=chance.choice((None, None, 1, 2)),
+        sessions=chance.choice((None, None, 0, 1)),
+        run_seconds=chance.choice((None, None, 20.0, 40.0)),
+    )
+
+
 def holdings(executions: Mapping[int, Execution]) -> dict[int, object]:
     """What has to be the same in the scheduler and in the store."""
     return {
@@ -101,9 +116,18 @@ class World:
 
     def __init__(self, seed: int, options: dict[str, object]) -> None:
         self.chance = random.Random(seed)
-        self.options = options
+        self.lot = random.Random(seed)
+        """Says who shares what: apart, so that a world is the same with and without quotas."""
+        self.whim = random.Random(seed)
+        """Says when somebody asks for a forecast."""
+        self.options = {key: value for key, value in options.items() if key != "quotas"}
+        self.sharing = options.get("quotas")
+        """True: with quotas, ``guarantees``: with a guaranteed share instead."""
+        options = self.options
         self.scheduler = scheduler_of(**options)
         self.now = 1000.0
+        self.take_backs: list[tuple[int, int]] = []
+        """From whom, for whom, since this was last looked at."""
         self.store: dict[int, Execution] = {}
         self.ever: dict[int, Execution] = {}
         self.stopped_by_user: set[int] = set()
@@ -120,6 +144,9 @@ class World:
             for number in range(self.chance.randint(1, 3))
         )
         self.shrunk: set[str] = set()
+        self.shares = Accounts()
+        self.excess: dict[tuple[str, str, str], int] = {}
+        """What is used of quotas that were lowered: it only gets less."""
         self.story: list[str] = []
         self.faults = True
         self.tell(NodesObserved(self.nodes))
@@ -137,6 +164,9 @@ class World:
                     self.record_status(decision)
                 case SetInstance(instance):
                     self.record_instance(instance)
+                    cause = decision.cause
+                    if cause is not None and cause.for_execution is not None:
+                        self.take_backs.append((instance.execution_id, cause.for_execution))
                 case Defer(execution_id):
                     assert self.store[execution_id].status is ExecutionStatus.QUEUED
                     assert decision.reasons
@@ -152,15 +182,64 @@ class World:
             generation = self.options.get("generation", "flexible")
             works = generation == "flexible" and self.options.get("reclaim", True)
             now = self.now if works else None  # the others may leave room unused
-            check_invariants(self.scheduler, now, shrunk=frozenset(self.shrunk))
+            excess = over_quota(self.store.values(), self.shares)
+            if not isinstance(event, SharesSet):
+                assert all(self.excess.get(key, 0) >= used for key, used in excess.items())
+            self.excess = excess
+            check_invariants(
+                self.scheduler, now, shrunk=frozenset(self.shrunk), lowered=frozenset(excess)
+            )
             assert holdings(self.scheduler.executions) == holdings(self.store)
+            if self.options.get("policy") == "fair":
+                self.check_guarantee()
+            if self.whim.random() < 0.03:
+                self.check_forecast()
+
+    def check_guarantee(self) -> None:
+        """Others took back nothing of what the team is guaranteed."""
+        taken, self.take_backs = self.take_backs, []
+        team = self.shares.team("t")
+        by_others = any(
+            self.store[loser].team == "t" and self.store[winner].team != "t"
+            for loser, winner in taken
+        )
+        if team is None or team.guaranteed == NOTHING or not by_others:
+            return
+        guaranteed = team.guaranteed
+        kept = [
+            execution.zapp.service(each.service).resources
+            for execution in self.store.values()
+            if execution.team == "t"
+            for each in execution.instances
+            if each.status in (*LIVE[:2], InstanceStatus.WAITING)
+        ]
+        total = sum(kept, NOTHING)
+        assert (
+            total.cores_milli >= guaranteed.cores_milli > 0
+            or total.memory_bytes >= guaranteed.memory_bytes > 0
+        )
+
+    def check_forecast(self) -> None:
+        """What a forecast is made of knows all that the scheduler does, and changes nothing."""
+        snapshot = self.scheduler.snapshot(self.now, 100)
+        if self.options.get("policy", "fifo") == "fifo":  # the order of others changes with time
+            assert not thaw(snapshot.planner).plan(self.now).grants
+        found = forecast(snapshot, None, random.Random(0), Bounds(samples=2, ends=20))
+        assert all((each.p50 or self.now) >= self.now for each in found.values())
+        assert holdings(self.scheduler.executions) == holdings(self.store)
 
     def record_status(self, change: SetStatus) -> None:
         execution = self.store[change.execution_id]
         assert change.status in EXECUTION_TRANSITIONS[execution.status]
         if change.status is ExecutionStatus.STARTING:
             assert execution.id not in self.stopped_by_user, "stop always wins"
-        started = self.now if change.status is ExecutionStatus.STARTING else execution.started_at
+        started = execution.started_at
+        if change.status is ExecutionStatus.STARTING:
+            started = self.now
+            limit = execution.zapp.time_limit_seconds or change.time_limit_seconds
+            quotas = self.shares.quotas_of(execution.owner, execution.team)
+            assert all((limit or 1e9) <= (quota.run_seconds or 1e9) for _, quota in quotas)
+            execution = replace(execution, time_limit_seconds=change.time_limit_seconds)
         changed = replace(
             execution, status=change.status, started_at=started, end=change.end or execution.end
         )
@@ -233,7 +312,15 @@ class World:
 
     def submit(self) -> None:
         execution = Execution(
-            self.next_id, f"e{self.next_id}", "u", random_zapp(self.chance), self.now
+            self.next_id,
+            f"e{self.next_id}",
+            self.lot.choice("uv"),
+            replace(
+                random_zapp(self.chance),
+                kind=self.lot.choice((Kind.BATCH, Kind.BATCH, Kind.INTERACTIVE)),
+            ),
+            self.now,
+            team=self.lot.choice(("", "t")),
         )
         self.next_id += 1
         self.store[execution.id] = self.ever[execution.id] = execution
@@ -329,6 +416,20 @@ class World:
             if self.faults and self.chance.random() < 0.1:
                 self.inbox.append(event)
 
+    def set_shares(self, shares: Accounts | None = None) -> None:
+        """Have other quotas from now on; none at all without chance's will."""
+        if shares is None:
+            some = [User(name, quota=random_quota(self.lot)) for name in ("u", "default")]
+            users = {each.name: each for each in some if self.lot.random() < 0.7}
+            guaranteed = Resources(self.lot.choice((0, 2000, 4000)), self.lot.choice((0, 0, GIB)))
+            weight = self.lot.choice((0.5, 1.0, 3.0))
+            team = Team("t", weight, guaranteed, quota=random_quota(self.lot))
+            if self.sharing == "guarantees":
+                users, team = {}, replace(team, guaranteed=Resources(2500), quota=Quota())
+            shares = Accounts(users, {"t": team})
+        self.shares = shares
+        self.tell(SharesSet(shares))
+
     def change_nodes(self) -> None:
         nodes = list(self.nodes)
         number = self.chance.randrange(len(nodes))
@@ -397,6 +498,7 @@ class World:
         self.pending.clear()
         self.inbox.clear()
         self.scheduler = scheduler_of(**self.options)
+        self.tell(SharesSet(self.shares), judged=False)
         events = reconcile(list(self.store.values()), self.observation())
         for event in events[:-1]:  # it knows everything, and is judged, when it has read them all
             self.tell(event, judged=False)
@@ -418,6 +520,7 @@ class World:
             self.exit: 5,
             self.deliver: 30,
             self.change_nodes: 1,
+            self.set_shares: 2 if self.sharing else 0,
             self.look: 2,
             self.crash: 1,
             self.wait: 5,
@@ -429,6 +532,7 @@ class World:
     def settle(self) -> None:
         """No more faults, and room for everybody: everything must come to its end."""
         self.faults = False
+        self.set_shares(Accounts())
         big = Resources(10_000, 64 * GIB)
         count = 20 if self.options.get("generation") == "rigid" else 3
         spare = [Node(f"spare{n}", big, labels=frozenset({"ssd"})) for n in range(count)]
@@ -473,6 +577,14 @@ OPTIONS = [
     {"generation": "published"},
     {"generation": "malleable"},
     {"generation": "rigid"},
+    {"quotas": True},
+    {"reclaim": False, "quotas": True},
+    {"policy": "fair", "half_life_seconds": 100.0, "quotas": True},
+    {"policy": "fair", "grant_seconds": 20.0, "reclaim_per_hour": 2, "quotas": True},
+    {"policy": "fair", "quotas": "guarantees"},
+    {"generation": "published", "quotas": True},
+    {"generation": "malleable", "quotas": True},
+    {"generation": "rigid", "quotas": True},
 ]
 
 

@@ -22,6 +22,7 @@ from zoe.model.execution import (
     InstanceStatus,
     ServiceInstance,
 )
+from zoe.model.quota import Accounts, Quota, Team, User
 from zoe.model.resources import NOTHING, Resources
 from zoe.model.zapp import Condition, Framework, Kind, RestartPolicy, Service, ShrinkHook, ZApp
 from zoe.scheduler.decisions import Decision, ResizeInstance, StartInstance, StopInstance, WakeAt
@@ -35,12 +36,13 @@ from zoe.scheduler.events import (
     NodesObserved,
     OrphanObserved,
     ScaleRequested,
+    SharesSet,
     StartFailed,
     StopFailed,
     TerminationRequested,
     WokeUp,
 )
-from zoe.scheduler.invariants import check_invariants
+from zoe.scheduler.invariants import check_invariants, over_quota
 from zoe.scheduler.reconcile import differences, reconcile
 from zoe.scheduler.scheduler import Scheduler
 
@@ -89,7 +91,7 @@ def read_service(words: list[str]) -> tuple[str, Service]:
     return framework, Service(name, depends_on=needs, **fields)  # type: ignore[arg-type]
 
 
-def read_zapp(name: str, lines: list[str], limit: float | None) -> ZApp:
+def read_zapp(name: str, lines: list[str], options: list[str]) -> ZApp:
     frameworks: dict[str, list[Service]] = {}
     needs: dict[str, dict[str, Condition]] = {}
     for line in lines:
@@ -102,10 +104,34 @@ def read_zapp(name: str, lines: list[str], limit: float | None) -> ZApp:
         frameworks.setdefault(framework, []).append(service)
     return ZApp(
         name,
-        Kind.BATCH,
+        Kind.INTERACTIVE if "interactive" in options else Kind.BATCH,
         tuple(Framework(f, tuple(each), needs.get(f, {})) for f, each in frameworks.items()),
-        limit,
+        next((float(o.removeprefix("limit=")) for o in options if o[:6] == "limit="), None),
     )
+
+
+def read_shares(lines: list[str]) -> Accounts:
+    """Read ``ann cores=4 teams=physics`` and ``team physics cores=8 guaranteed=4c/8g``."""
+    users, teams = {}, {}
+    for line in lines:
+        name, *words = line.removeprefix("team ").split()
+        given = dict(word.split("=") for word in words)
+        names = {"cores": "cores_milli", "memory": "memory_bytes", "run": "run_seconds"}
+        scale = {"cores": 1000, "memory": GIB}
+        quota = Quota(
+            **{
+                names.get(key, key): int(value) * scale.get(key, 1)
+                for key, value in given.items()
+                if key not in ("teams", "guaranteed")
+            }
+        )
+        if line.startswith("team "):
+            guaranteed = read_resources(given["guaranteed"]) if "guaranteed" in given else NOTHING
+            teams[name] = Team(name, guaranteed=guaranteed, quota=quota)
+        else:
+            named = tuple(given["teams"].split(",")) if "teams" in given else ()
+            users[name] = User(name, named, quota=None if quota == Quota() else quota)
+    return Accounts(users, teams)
 
 
 def read_node(text: str) -> Node:
@@ -173,6 +199,8 @@ class Scenario:
         self.now = 0.0
         self.shrunk: frozenset[str] = frozenset()
         self.gone: set[str] = set()
+        self.shares = Accounts()
+        self.lowered: frozenset[tuple[str, str, str]] = frozenset()
 
     def run(self, lines: list[str]) -> list[str]:
         """Carry out one command, whose first line may be followed by indented ones."""
@@ -192,10 +220,11 @@ class Scenario:
             case ["show"]:
                 return list(self.show())
             case ["plan", name, *options]:
-                return list(self.plan(read_zapp(name, body, self.limit(options))))
+                return list(self.plan(read_zapp(name, body, options), options))
             case ["restart", *gone]:
                 executions = list(self.scheduler.executions.values())
                 self.scheduler = scheduler_of(**self.options)
+                self.handle([SharesSet(self.shares)])
                 return self.handle(reconcile(executions, self.observation(executions, set(gone))))
             case ["look", *gone]:
                 executions = list(self.scheduler.executions.values())
@@ -208,7 +237,12 @@ class Scenario:
         shown = []
         for event in events:
             shown.extend(show(decision) for decision in self.scheduler.handle(event, self.now))
-            check_invariants(self.scheduler, shrunk=self.shrunk)
+            executions = self.scheduler.executions.values()
+            if isinstance(event, SharesSet):
+                self.lowered = frozenset(over_quota(executions, event.shares))
+            else:  # what was over a quota that had been lowered goes below it, and stays there
+                self.lowered &= over_quota(executions, self.scheduler.shares).keys()
+            check_invariants(self.scheduler, shrunk=self.shrunk, lowered=self.lowered)
         return shown
 
     def event(self, words: list[str], body: list[str]) -> Event:
@@ -217,11 +251,15 @@ class Scenario:
                 self.nodes = tuple(read_node(node) for node in nodes)
                 return NodesObserved(self.nodes)
             case ["submit", number, name, *options]:
-                zapp = read_zapp(name, body, self.limit(options))
+                zapp = read_zapp(name, body, options)
                 desired = Desired.STOP if "stopped" in options else Desired.RUN
+                owner, team = self.owner(options)
                 return ExecutionSubmitted(
-                    Execution(int(number), name, "ann", zapp, self.now, desired=desired)
+                    Execution(int(number), name, owner, zapp, self.now, desired=desired, team=team)
                 )
+            case ["shares"]:
+                self.shares = read_shares(body)
+                return SharesSet(self.shares)
             case ["terminate", number, *delete]:
                 return TerminationRequested(int(number), "ann", bool(delete))
             case ["scale", number, service, elastic]:
@@ -286,8 +324,9 @@ class Scenario:
             for instance in execution.instances:
                 yield f"  {instance.id} {describe(instance)}"
 
-    def plan(self, zapp: ZApp) -> Iterator[str]:
-        wish = Execution(0, zapp.name, "ann", zapp, self.now)
+    def plan(self, zapp: ZApp, options: list[str]) -> Iterator[str]:
+        owner, team = self.owner(options)
+        wish = Execution(0, zapp.name, owner, zapp, self.now, team=team)
         before = dict(self.scheduler.executions)
         admission = self.scheduler.would_admit(wish, self.now)
         assert dict(self.scheduler.executions) == before
@@ -303,8 +342,9 @@ class Scenario:
             yield f"  [{reason.code}] {reason.message}"
 
     @staticmethod
-    def limit(options: list[str]) -> float | None:
-        return next((float(o.removeprefix("limit=")) for o in options if o[:6] == "limit="), None)
+    def owner(options: list[str]) -> tuple[str, str]:
+        given = dict(option.split("=") for option in options if "=" in option)
+        return given.get("owner", "ann"), given.get("team", "")
 
 
 def read_option(text: str) -> tuple[str, object]:

@@ -2,10 +2,12 @@
 
 import random
 from collections.abc import Iterable
+from math import inf
 
 import pytest
 
 from zoe.model.cluster import Node
+from zoe.model.quota import Accounts, Quota, Team, User
 from zoe.model.resources import Resources
 from zoe.model.zapp import Kind
 from zoe.scheduler.demand import Demand, Need, Shape
@@ -148,6 +150,133 @@ def test_far_back_a_place_is_estimated() -> None:
 def test_turns_end() -> None:
     turns = Turns(Fairness(1.0), {"": {"ann": []}})
     assert turns.next() is None
+
+
+def sharing_planner(units: int, *waiting: Demand, cores: int, **rules: object) -> Planner:
+    """Team a, of ann, is guaranteed so many cores; others are not named."""
+    planner = planner_of(units, **rules)
+    planner.set_shares(Accounts(teams={"a": Team("a", guaranteed=Resources(cores * 1000))}))
+    for each in waiting:
+        submit(planner, each, 0.0)
+    return planner
+
+
+def submit(planner: Planner, wanted: Demand, now: float) -> dict[int, int]:
+    """Submit and plan; return how many instances are taken back from whom."""
+    planner.wait(planner.add(wanted, now), now)
+    plan = planner.plan(now)
+    planner.commit(plan, now)
+    lost: dict[int, int] = {}
+    for lending, count, _ in plan.take_back:
+        lost[lending.contender.id] = lost.get(lending.contender.id, 0) + count
+        place = (lending.node, count)
+        planner.gone(lending.contender, lending.need, place, now)
+    planner.commit(planner.plan(now), now)
+    return lost
+
+
+def test_weights_of_the_accounts_count() -> None:
+    planner = planner_of(4)
+    submit(planner, demand(1, "ann", "t"), 0.0)
+    shares = Accounts({"ann": User("ann", weight=2.0)}, {"t": Team("t", 3.0)})
+    planner.set_shares(shares)
+    assert planner.fairness is not None
+    assert planner.fairness.team("t").weight == 3.0
+    assert planner.fairness.user("t", "ann").weight == planner.fairness.user("", "ann").weight == 2
+    planner.set_shares(Accounts())
+    assert planner.fairness.user("t", "ann").weight == planner.fairness.team("t").weight == 1.0
+
+
+def test_what_is_guaranteed_is_given_back_whatever_the_levels() -> None:
+    borrower = demand(1, "bob", "b", essential=1, elastic=7)
+    planner = sharing_planner(8, borrower, cores=4)
+    assert held(planner, 1) == 8
+    planner.fairness.team("a").average[0] = 1e9  # type: ignore[union-attr] # a had it all lately
+    assert submit(planner, demand(2, "ann", "a", essential=3, at=1.0), 1.0) == {1: 3}
+    assert submit(planner, demand(3, "ann", "a", at=2.0), 2.0) == {1: 1}
+    assert submit(planner, demand(4, "ann", "a", at=3.0), 3.0) == {}, "that is all it may have"
+    assert [held(planner, each) for each in (1, 2, 3, 4)] == [4, 3, 1, 0]
+
+
+def test_essential_instances_are_not_given_back() -> None:
+    planner = sharing_planner(8, demand(1, "bob", "b", essential=6, elastic=2), cores=8)
+    assert submit(planner, demand(2, "ann", "a", essential=3, at=1.0), 1.0) == {}
+    assert held(planner, 1) == 8
+    assert submit(planner, demand(3, "ann", "a", essential=2, at=2.0), 2.0) == {1: 2}
+    assert held(planner, 1) == 6
+
+
+def test_nobody_takes_what_a_team_has_of_its_guarantee() -> None:
+    planner = sharing_planner(8, demand(1, "ann", "a", essential=1, elastic=7), cores=5)
+    assert submit(planner, demand(2, "bob", "b", essential=4, at=1.0), 1.0) == {}
+    assert submit(planner, demand(3, "bob", "b", essential=3, at=1.0), 1.0) == {1: 3}
+    assert submit(planner, demand(4, "bob", "b", at=2.0), 2.0) == {}
+    assert [held(planner, each) for each in (1, 2, 3, 4)] == [5, 0, 3, 0]
+
+
+def test_from_a_team_with_a_guarantee_only_the_rest_is_taken_and_more_from_others() -> None:
+    planner = sharing_planner(12, demand(1, "bob", "b", elastic=5), cores=5)
+    submit(planner, demand(2, "ann", "a", elastic=5, at=1.0), 1.0)
+    assert [held(planner, each) for each in (1, 2)] == [6, 6]
+    lost = submit(planner, demand(3, "cat", "c", essential=3, at=2.0), 2.0)
+    assert lost == {1: 2, 2: 1}, "the newest first, as far as the team is beyond"
+
+
+def test_what_is_being_stopped_is_not_taken_twice() -> None:
+    planner = sharing_planner(8, demand(1, "ann", "a", essential=1, elastic=7), cores=5)
+    for number in (2, 3):
+        planner.wait(planner.add(demand(number, "bob", "b", essential=3, at=1.0), 1.0), 1.0)
+        plan = planner.plan(1.0)
+        planner.commit(plan, 1.0)
+        assert sum(one.instances for one in plan.take_back) == (3 if number == 2 else 0)
+    assert held(planner, 1) == 5
+    team = planner.fairness.team("a")  # type: ignore[union-attr]
+    assert (team.held[0], team.going[0]) == (8000, 3000)
+    planner.forget(1, 2.0)
+    assert team.held == team.going == [0, 0, 0]
+
+
+def test_several_of_a_team_do_not_take_more_than_its_guarantee_at_once() -> None:
+    planner = sharing_planner(16, demand(1, "bob", "b", elastic=15), cores=4)
+    planner.fairness.team("a").average[0] = 1e9  # type: ignore[union-attr] # else it is its turn
+    for number in range(2, 8):
+        planner.wait(planner.add(demand(number, "ann", "a", essential=2), 1.0), 1.0)
+    plan = planner.plan(1.0)
+    assert sum(one.instances for one in plan.take_back) == 4
+    assert sorted(planner.claims) == [2, 3]
+
+
+def test_a_team_short_of_its_guarantee_comes_first_until_it_has_it() -> None:
+    waiting = [demand(number, "ann", "a") for number in (1, 2, 3)]
+    others = [demand(number, "bob", "b") for number in (4, 5, 6)]
+    planner = planner_of(8, *waiting, *others)
+    planner.set_shares(Accounts(teams={"a": Team("a", 0.01, Resources(2000))}))
+    assert queue_of(planner) == [1, 2, 4, 5, 6, 3]
+
+
+def test_elastic_instances_go_to_a_team_short_of_its_guarantee_first() -> None:
+    planner = planner_of(66, demand(1, "ann", "a", elastic=64), demand(2, "bob", "b", elastic=64))
+    planner.set_shares(Accounts(teams={"a": Team("a", guaranteed=Resources(40_000))}))
+    planner.commit(planner.plan(0.0), 0.0)
+    assert (held(planner, 1), held(planner, 2)) == (41, 25), "up to a portion more"
+
+
+def test_of_several_guaranteed_amounts_the_largest_part_counts() -> None:
+    account = Account(guaranteed=(4000, 8 * 1024**3, 0))
+    assert account.part([1000, 4 * 1024**3, 7]) == 0.5
+    assert Account().part([0, 0, 0]) == inf
+
+
+def test_who_waits_for_a_quota_takes_nobodys_turn() -> None:
+    full = [demand(number, "ann", "t", essential=2) for number in range(1, 5)]
+    waiting = [demand(5, "bob", "t"), demand(6, "cat", "u"), demand(7, "cat", "u")]
+    planner = planner_of(2, *full, *waiting)
+    planner.set_shares(Accounts({"ann": User("ann", quota=Quota(cores_milli=1000))}))
+    planner.commit(planner.plan(0.0), 0.0)
+    assert [held(planner, each) for each in (5, 6, 7)] == [1, 1, 0]
+    assert planner.contenders[1].is_over
+    planner.set_shares(Accounts())
+    assert not planner.contenders[1].is_over
 
 
 def flooded(policy: str) -> tuple[float, float]:

@@ -11,10 +11,13 @@ from zoe.model.execution import (
     Execution,
     ExecutionEnd,
     ExecutionStatus,
+    Exit,
+    ExitReason,
     InstanceStatus,
     Outcome,
     ServiceInstance,
 )
+from zoe.model.quota import Accounts, Quota, Team, User
 from zoe.model.resources import Resources
 from zoe.model.zapp import Framework, Kind, Service, ZApp
 from zoe.scheduler.invariants import InvariantBroken, check_invariants
@@ -39,8 +42,15 @@ GOOD = Execution(
 NODES = tuple(Node(f"n{number}", Resources(1000)) for number in (1, 2, 3))
 
 
-def check(*executions: Execution, nodes: tuple[Node, ...] = NODES, **options: object) -> None:
-    shown = SimpleNamespace(executions={each.id: each for each in executions}, nodes=nodes)
+def check(
+    *executions: Execution,
+    nodes: tuple[Node, ...] = NODES,
+    shares: Accounts = Accounts(),  # noqa: B008 - it is immutable
+    **options: object,
+) -> None:
+    shown = SimpleNamespace(
+        executions={each.id: each for each in executions}, nodes=nodes, shares=shares
+    )
     check_invariants(cast(Scheduler, shown), **options)  # type: ignore[arg-type]
 
 
@@ -101,3 +111,33 @@ def test_a_node_that_shrank_may_be_overdrawn() -> None:
 
 def test_room_that_is_being_cleared_may_be_unused() -> None:
     check(instances((2, {"status": InstanceStatus.STOPPING, "node": "n3"})), HEAD, now=0.0)
+
+
+@pytest.mark.parametrize(
+    ("quota", "used"),
+    [
+        (Quota(cores_milli=2999), "3000 cores_milli are used"),
+        (Quota(executions=0), "1 executions are used"),
+    ],
+)
+def test_a_quota_that_is_exceeded_is_found(quota: Quota, used: str) -> None:
+    mine = replace(GOOD, team="t")
+    for shares, whose in (
+        (Accounts(users={"u": User("u", quota=quota)}), "the user u"),
+        (Accounts(users={"default": User("default", quota=quota)}), "the user u"),
+        (Accounts(teams={"t": Team("t", quota=quota)}), "the team t"),
+    ):
+        with pytest.raises(InvariantBroken, match=f"{used} of the quota of {whose}"):
+            check(mine, shares=shares)
+    check(mine, shares=Accounts(users={"v": User("v", quota=quota)}))
+
+
+def test_what_lost_its_node_still_counts_and_what_has_completed_does_not() -> None:
+    shares = Accounts(users={"u": User("u", quota=Quota(cores_milli=2000))})
+    stopped = {"status": InstanceStatus.STOPPED}
+    completed = stopped | {"exit": Exit(ExitReason.COMPLETED, code=0)}
+    check(instances((0, completed)), shares=shares)
+    with pytest.raises(InvariantBroken, match="3000 cores_milli"):
+        check(instances((0, stopped)), shares=shares)
+    lowered = frozenset({("user", "u", "cores_milli")})
+    check(instances((0, stopped)), shares=shares, lowered=lowered)

@@ -7,6 +7,7 @@ import pytest
 from zoe.model.change import Cause, SetInstance
 from zoe.model.cluster import Node
 from zoe.model.execution import Execution, Exit, ExitReason, InstanceStatus
+from zoe.model.quota import Accounts, Quota, Team, User
 from zoe.model.resources import Resources
 from zoe.model.zapp import Framework, Kind, Service, ZApp
 from zoe.scheduler.allocator import IMAGINED
@@ -17,10 +18,12 @@ from zoe.scheduler.events import (
     InstanceStopped,
     NodesObserved,
     ScaleRequested,
+    SharesSet,
     TerminationRequested,
 )
 from zoe.scheduler.history import Run
 from zoe.scheduler.scheduler import Scheduler
+from zoe.scheduler.sharing import Sharing
 from zoe.scheduler.snapshot import thaw
 
 
@@ -50,6 +53,32 @@ def test_it_has_the_time_limits_of_what_runs() -> None:
     copy = thaw(snapshot.planner)
     assert [each.id for each in copy.waiting] == [3]
     assert not copy.plan(10.0).grants
+
+
+def test_quotas_weights_and_guaranteed_shares_go_along() -> None:
+    scheduler = Scheduler(Sharing(policy="fair"))
+    scheduler.handle(NodesObserved((Node("n1", Resources(4000)),)), 0.0)
+    quota = Quota(cores_milli=2000, run_seconds=50.0)
+    team = Team("t", 2.0, Resources(1000))
+    shares = Accounts({"ann": User("ann", weight=3.0, quota=quota)}, {"t": team}, 7)
+    scheduler.handle(SharesSet(shares), 0.0)
+    for number in range(1, 4):
+        one = replace(execution(number, app(1)), team="t")
+        scheduler.handle(ExecutionSubmitted(one), float(number))
+    snapshot = scheduler.snapshot(10.0, 1)
+    assert snapshot.deadlines == {1: 51.0, 2: 52.0}, "the quota limits how long they run"
+    copy = thaw(snapshot.planner)
+    assert copy.shares == shares
+    assert copy.fairness is not None
+    account = copy.fairness.team("t")
+    assert (account.weight, account.guaranteed) == (2.0, (1000, 0, 0))
+    assert not copy.plan(10.0).grants
+    copy.forget(1, 20.0)
+    plan = copy.plan(20.0)
+    copy.commit(plan, 20.0)
+    assert [grant.contender.id for grant in plan.grants] == [3]
+    assert not copy.plan(20.0).grants, "the quota is full again"
+    assert scheduler.queue() == (3,)
 
 
 def test_a_wish_waits_in_the_copy_and_nowhere_else() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoe.model.cluster import Node
+from zoe.model.quota import Accounts, Quota, User
 from zoe.model.resources import Resources
 from zoe.scheduler.contender import Contender
 from zoe.scheduler.history import History
@@ -102,6 +103,28 @@ def test_the_median_is_told_when_only_the_rest_is_open() -> None:
     known = of("ann", 10.0, 10.0, 10.0, 10.0, 1e9)
     found = predict(planner, 2, history=known, bounds=Bounds(samples=400))[2]
     assert (found.p50, found.p90, found.because) == (10.0, None, Unknown.BEYOND)
+
+
+def test_who_waits_for_a_quota_starts_when_its_own_have_ended() -> None:
+    jobs = [job(1, 2, 10.0, "ann"), job(2, 2, 7.0, "ann"), job(3, 2, 5.0, "ann")]
+    planner = planner_with(jobs, 4)
+    planner.set_shares(Accounts({"ann": User("ann", quota=Quota(cores_milli=5000))}))
+    assert predict(planner, 3)[3].p50 == 7.0
+    planner.set_shares(Accounts({"ann": User("ann", quota=Quota(executions=1))}))
+    assert predict(planner, 3)[3].p50 == 10.0, "when both have ended"
+
+
+def test_a_time_limit_of_a_quota_ends_what_starts_under_it() -> None:
+    planner = planner_with([job(1, 4, 10.0), job(2, 4, None, "ann"), job(3, 4, 5.0)], 4)
+    planner.set_shares(Accounts({"ann": User("ann", quota=Quota(run_seconds=30.0))}))
+    assert predict(planner, 3)[3].because is Unknown.OPEN_END, "nobody is stopped here"
+    assert predict(planner, 3, deadlines={1: 10.0})[3].p50 == 40.0
+
+
+def test_what_a_quota_forbids_can_never_start() -> None:
+    planner = planner_with([job(1, 4, 5.0), job(2, 3, 5.0, "ann")], 4)
+    planner.set_shares(Accounts({"ann": User("ann", quota=Quota(executions=0))}))
+    assert predict(planner, 2)[2] == Estimate(None, None, Unknown.FORBIDDEN)
 
 
 def test_what_no_node_has_can_never_start() -> None:

@@ -125,8 +125,8 @@ def test_a_bad_snapshot_is_refused(line: str, message: str) -> None:
 def test_bad_tables_are_refused(table: object) -> None:
     good = [1.0, 2.0]
     google: dict[str, object] = {"interarrival_all_s": good, "csizes_batch_first_parts": good}
-    with pytest.raises(WorkloadInvalid, match="runtime_class01_s"):
-        tables_of({**google, "runtime_class01_s": table}, (good, good))
+    with pytest.raises(WorkloadInvalid, match="runtime_all_s"):
+        tables_of({**google, "runtime_all_s": table}, (good, good))
 
 
 @pytest.mark.component("shared")
@@ -141,10 +141,10 @@ def test_the_published_experiment() -> None:
         assert all(job.id == number for job, number in zip(jobs, count(1), strict=False))
         loads.append(offered_load(jobs, machines(5), ARRIVAL_SECONDS))
     # Ours, of these seeds. Another program, with other draws, had 1.06 and 1.21 for its one seed.
-    assert sum(load.cores for load in loads) / 5 == pytest.approx(1.06, abs=0.01)
+    assert sum(load.cores for load in loads) / 5 == pytest.approx(1.25, abs=0.01)
     assert min(load.memory for load in loads) < 1.21 < max(load.memory for load in loads)
     large = generate(tables, random.Random(0), 20, paper_exact=True)
     assert len(large) == 80_000
     assert max(job.demand.instances for job in large) <= 100_000
     right = generate(tables, random.Random(0), 5)
-    assert offered_load(right, machines(5), ARRIVAL_SECONDS).cores == pytest.approx(0.16, abs=0.01)
+    assert offered_load(right, machines(5), ARRIVAL_SECONDS).cores == pytest.approx(0.19, abs=0.01)

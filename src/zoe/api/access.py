@@ -39,6 +39,8 @@ class Action(StrEnum):
     CONTROL = "control"
     """Stop, scale or delete an execution."""
     VIEW_CLUSTER = "view-cluster"
+    ADMINISTER = "administer"
+    """See and set what users and teams may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,11 @@ def authorise(actor: Actor, action: Action, execution: Execution | None = None) 
         raise no_such(str(execution.id))
     if action is Action.VIEW_CLUSTER:
         raise Forbidden("Only administrators see the nodes.")
+    if action is Action.ADMINISTER:
+        raise Forbidden(
+            "Only administrators see and set what others may have.",
+            hint="`zoe usage` shows what you and your teams may have.",
+        )
 
 
 def no_such(reference: str) -> NotFound:

@@ -8,12 +8,13 @@ from typing import Any
 from fastapi import FastAPI
 
 import zoe
-from zoe.api import cluster, errors, executions, streams
+from zoe.api import accounts, cluster, errors, executions, streams
 from zoe.api.feed import Feed
 from zoe.api.metrics import Metrics
 from zoe.api.middleware import Border
 from zoe.api.parts import Parts
 from zoe.api.session import load_session_key
+from zoe.api.shares import Shares
 from zoe.api.tokens import Tokens
 from zoe.api.web import pages
 from zoe.model.rest import API_PREFIX, Problem
@@ -36,6 +37,7 @@ def make_app(
         settings=settings,
         store=store,
         tokens=Tokens(store.find_token),
+        shares=Shares(store.accounts),
         master=master,
         feed=Feed(store),
         metrics=metrics,
@@ -54,7 +56,13 @@ def make_app(
     )
     app.state.parts = parts
     app.add_middleware(Border, settings=settings, metrics=metrics)
-    for router in (executions.router, streams.router, cluster.router, cluster.open_router):
+    for router in (
+        executions.router,
+        streams.router,
+        cluster.router,
+        accounts.router,
+        cluster.open_router,
+    ):
         app.include_router(router, prefix=API_PREFIX)
     app.include_router(cluster.open_router, include_in_schema=False)
     app.add_api_route("/metrics", cluster.metrics, include_in_schema=False)

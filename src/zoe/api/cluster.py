@@ -10,6 +10,7 @@ from zoe.api.access import Action, authorise
 from zoe.api.errors import BadRequest, error_views
 from zoe.api.executions import ActorOf, PartsOf
 from zoe.api.parts import Parts
+from zoe.api.shares import chosen_team
 from zoe.api.submission import OPENAPI_BODY, Submission, checked_zapp
 from zoe.model.errors import ZAppInvalid
 from zoe.model.execution import Forecast
@@ -79,12 +80,14 @@ async def plan(parts: PartsOf, actor: ActorOf, submission: Submission) -> PlanVi
     """Ask the master whether it would start now, and if not, why not, and when."""
     authorise(actor, Action.SUBMIT)
     await checked_zapp(parts, submission)
+    team = chosen_team(await parts.shares.read(), actor.user, submission.team)
     reply = await parts.master.ask(
         Plan(
             owner=actor.user,
             document=submission.document,
             file=submission.file,
             parameters=submission.parameters,
+            team=team,
         )
     )
     match reply:

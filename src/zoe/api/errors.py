@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from zoe.api.access import Forbidden, Unauthenticated
+from zoe.api.shares import ExceedsQuota, NotInTeam
 from zoe.model.errors import Problem as ZAppProblem
 from zoe.model.errors import ZAppInvalid, ZoeError
 from zoe.model.rest import API_PREFIX, PROBLEM_TYPE, ErrorView, Problem, ProblemCode
@@ -45,6 +46,7 @@ PageMaker = Callable[[Request, Problem], Response]
 
 _KNOWN: dict[type[ZoeError], tuple[int, ProblemCode]] = {
     BadRequest: (400, ProblemCode.REQUEST_INVALID),
+    NotInTeam: (400, ProblemCode.REQUEST_INVALID),
     Unauthenticated: (401, ProblemCode.UNAUTHENTICATED),
     Forbidden: (403, ProblemCode.FORBIDDEN),
     NotFound: (404, ProblemCode.NOT_FOUND),
@@ -52,6 +54,7 @@ _KNOWN: dict[type[ZoeError], tuple[int, ProblemCode]] = {
     PreconditionFailed: (412, ProblemCode.PRECONDITION_FAILED),
     UnsupportedMediaType: (415, ProblemCode.UNSUPPORTED_MEDIA_TYPE),
     ZAppInvalid: (422, ProblemCode.ZAPP_INVALID),
+    ExceedsQuota: (422, ProblemCode.EXCEEDS_QUOTA),
     KeyReused: (422, ProblemCode.IDEMPOTENCY_KEY_REUSED),
     StoreUnavailable: (503, ProblemCode.STORE_UNAVAILABLE),
     MasterUnreachable: (503, ProblemCode.MASTER_UNAVAILABLE),

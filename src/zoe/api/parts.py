@@ -7,6 +7,7 @@ from fastapi import Request as HttpRequest
 
 from zoe.api.feed import Feed
 from zoe.api.metrics import Metrics
+from zoe.api.shares import Shares
 from zoe.api.tokens import Tokens
 from zoe.rpc.client import Client
 from zoe.rpc.messages import Wake
@@ -21,6 +22,7 @@ class Parts:
     settings: Settings
     store: Store
     tokens: Tokens
+    shares: Shares
     master: Client
     feed: Feed
     metrics: Metrics

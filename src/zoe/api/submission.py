@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -13,7 +14,8 @@ from zoe.api.access import Actor
 from zoe.api.errors import BadRequest, KeyReused, UnsupportedMediaType
 from zoe.api.names import random_name
 from zoe.api.parts import Parts
-from zoe.model.execution import Execution
+from zoe.api.shares import check_quota, chosen_team
+from zoe.model.execution import Execution, ExecutionStatus
 from zoe.model.rest import YAML_TYPES, ParameterValue, SubmitRequest
 from zoe.model.zapp import ZApp
 from zoe.model.zapp_yaml import read_zapp
@@ -53,6 +55,7 @@ async def read_submission(request: Request) -> SubmitRequest:
                 "file": query.get("file", ""),
                 "name": query.get("name", ""),
                 "parameters": read_choices(query.getlist("set")),
+                "team": query.get("team", ""),
             }
         )
     if media_type == "application/json":
@@ -115,10 +118,17 @@ def _read(parts: Parts, submission: SubmitRequest) -> ZApp:
 
 
 async def submit(parts: Parts, actor: Actor, submission: SubmitRequest, key: str = "") -> Execution:
-    """Commit an execution, then ring the master; raises KeyReused for a key of another request."""
+    """Commit an execution, then ring the master.
+
+    Raises KeyReused for a key of another request, ExceedsQuota for a time limit that is too long.
+    What else can never start under a quota is accepted, and says so in its reasons.
+    """
     if len(key) > KEY_LENGTH or not key.isprintable():
         raise BadRequest(f"An Idempotency-Key has at most {KEY_LENGTH} printable characters.")
     zapp = await checked_zapp(parts, submission)
+    shares = await parts.shares.read()
+    team = chosen_team(shares, actor.user, submission.team)
+    never = check_quota(shares, actor.user, team, zapp)
     execution = await parts.store.submit(
         NewExecution(
             name=submission.name or random_name(),
@@ -126,12 +136,19 @@ async def submit(parts: Parts, actor: Actor, submission: SubmitRequest, key: str
             zapp=zapp,
             source=submission.document,
             idempotency_key=key,
+            team=team,
         )
     )
-    if key and (execution.zapp != zapp or submission.name not in ("", execution.name)):
+    if key and (
+        execution.zapp != zapp
+        or submission.name not in ("", execution.name)
+        or submission.team not in ("", execution.team)
+    ):
         raise KeyReused(
             f"This Idempotency-Key belongs to execution {execution.id}, which is another one.",
             hint="Make a new key for every new request.",
         )
     await parts.ring(execution.id)
+    if never is not None and execution.status is ExecutionStatus.SUBMITTED:
+        return replace(execution, reasons=(never,))  # as the master will find, too
     return execution

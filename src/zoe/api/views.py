@@ -47,6 +47,7 @@ def summary(execution: Execution) -> ExecutionSummary:
         id=execution.id,
         name=execution.name,
         owner=execution.owner,
+        team=execution.team,
         application=execution.zapp.name,
         kind=execution.zapp.kind,
         status=execution.status,
@@ -67,7 +68,7 @@ def detail(execution: Execution) -> ExecutionDetail:
     return ExecutionDetail(
         **dict(summary(execution)),
         desired_by=execution.desired_by,
-        time_limit_seconds=execution.zapp.time_limit_seconds,
+        time_limit_seconds=execution.limit_seconds,
         parameters=dict(execution.zapp.parameters),
         frameworks=frameworks(execution.zapp, execution.elastic, execution.instances),
         instances=[instance_view(each) for each in execution.instances],

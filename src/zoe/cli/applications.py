@@ -7,6 +7,7 @@ import typer
 
 from zoe.cli import document
 from zoe.cli.document import ApplicationArgument, SetOption
+from zoe.cli.executions import TeamOption
 from zoe.cli.output import (
     ExitCode,
     Format,
@@ -67,6 +68,7 @@ def plan(
     context: typer.Context,
     application: ApplicationArgument,
     set_: SetOption = None,
+    team: TeamOption = "",
     output: OutputOption = Format.TABLE,
     as_json: JsonOption = False,
 ) -> None:
@@ -75,7 +77,7 @@ def plan(
     found = document.read(current, application)
     parameters = dict(document.chosen(set_))
     with current.zoe() as zoe:
-        answer = zoe.plan(found.text, parameters=parameters, file=found.file)
+        answer = zoe.plan(found.text, parameters=parameters, file=found.file, team=team)
     names = ("now" if answer.fits_now else "later" if answer.can_ever_fit else "never",)
     show(answer, output, as_json, lambda: _plan(answer), lambda: names)
 

@@ -30,6 +30,10 @@ NameOption = Annotated[
     str, typer.Option("--name", help="Name of the execution; a readable random one if not given.")
 ]
 
+TeamOption = Annotated[
+    str, typer.Option("--team", help="The team that it runs for; your first if not given.")
+]
+
 app = typer.Typer()
 
 
@@ -43,6 +47,7 @@ def run(
     ] = None,
     set_: SetOption = None,
     name: NameOption = "",
+    team: TeamOption = "",
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Return at once, as `zoe submit` does.")
     ] = False,
@@ -52,7 +57,7 @@ def run(
     Ctrl-C only stops following.
     """
     current = session(context)
-    execution = _submit(current, application, set_, name, command or [])
+    execution = _submit(current, application, set_, name, command or [], team)
     if detach:
         write(execution.name)
         _warn_if_never(current, execution)
@@ -90,10 +95,11 @@ def submit(
     application: ApplicationArgument,
     set_: SetOption = None,
     name: NameOption = "",
+    team: TeamOption = "",
 ) -> None:
     """Submit an application and print the name of its execution."""
     current = session(context)
-    execution = _submit(current, application, set_, name, [])
+    execution = _submit(current, application, set_, name, [], team)
     write(execution.name)
     _warn_if_never(current, execution)
 
@@ -113,14 +119,24 @@ def _warn_if_never(current: Session, execution: "ExecutionDetail") -> None:
 
 
 def _submit(
-    current: Session, application: str, set_: list[str] | None, name: str, command: list[str]
+    current: Session,
+    application: str,
+    set_: list[str] | None,
+    name: str,
+    command: list[str],
+    team: str,
 ) -> "ExecutionDetail":
     found = document.read(current, application)
     if command:
         found = document.with_command(found, command)
     parameters = document.chosen(set_)
     with current.zoe() as zoe:
-        return zoe.submit(found.text, name=name, parameters=dict(parameters), file=found.file)
+        execution = zoe.submit(
+            found.text, name=name, parameters=dict(parameters), file=found.file, team=team
+        )
+    for reason in execution.reasons:  # what waits already when it is submitted waits for long
+        tell(f"note: {execution.name} waits: {reason.message}")
+    return execution
 
 
 @app.command()

@@ -124,7 +124,7 @@ def _detail(found: "ExecutionDetail") -> str:
         ("name", found.name),
         ("id", found.id),
         ("application", f"{found.application} ({found.kind})"),
-        ("owner", found.owner),
+        ("owner", f"{found.owner} (for {found.team})" if found.team else found.owner),
         ("status", f"{found.status}: {found.end.message}" if found.end else found.status),
         ("submitted", f"{ago(found.submitted_at)} ago"),
     ]

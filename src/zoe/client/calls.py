@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Generic, TypeVar
+from urllib.parse import quote
 
 from pydantic import BaseModel, ValidationError
 
@@ -39,6 +40,15 @@ from zoe.model.rest import (
     VersionView,
     WhoView,
     WhyView,
+)
+from zoe.model.rest_accounts import (
+    TeamForm,
+    TeamPage,
+    TeamView,
+    UsagePage,
+    UserForm,
+    UserPage,
+    UserView,
 )
 
 Answer = TypeVar("Answer")
@@ -72,15 +82,17 @@ def submit(
     name: str = "",
     parameters: Mapping[str, ParameterValue] | None = None,
     file: str = "",
+    team: str = "",
     idempotency_key: str = "",
 ) -> Call[ExecutionDetail]:
     """Submit an application description; returns as soon as the execution is durable.
 
-    ``file`` is its name in error messages. With the same ``idempotency_key`` again, the first
+    ``file`` is its name in error messages, ``team`` the one it runs for in place of the user's
+    first. With the same ``idempotency_key`` again, the first
     execution is returned. Raises Rejected with every mistake in the description.
     """
     key = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
-    body = _application(document, name, parameters, file)
+    body = _application(document, name, parameters, file, team)
     return Call("POST", "/executions", _as(ExecutionDetail), body=body, headers=key)
 
 
@@ -178,11 +190,77 @@ def validate(
 
 
 def plan(
-    document: str, *, parameters: Mapping[str, ParameterValue] | None = None, file: str = ""
+    document: str,
+    *,
+    parameters: Mapping[str, ParameterValue] | None = None,
+    file: str = "",
+    team: str = "",
 ) -> Call[PlanView]:
     """Ask whether it would start now, where, and if not, why not, and when."""
-    body = _application(document, "", parameters, file)
+    body = _application(document, "", parameters, file, team)
     return Call("POST", "/plan", _as(PlanView), body=body)
+
+
+def usage(user: str = "") -> Call[UsagePage]:
+    """Return what the user and each of their teams use and may use; of another one for admins."""
+    return Call("GET", "/usage", _as(UsagePage), {"user": user})
+
+
+def users() -> Call[UserPage]:
+    """Return the users who were named, with their teams and quotas."""
+    return Call("GET", "/users", _as(UserPage))
+
+
+def user(name: str) -> Call[UserView]:
+    """Return what is in force for a user, also for one who was never named."""
+    return Call("GET", _account("users", name), _as(UserView))
+
+
+def put_user(
+    name: str,
+    *,
+    teams: Iterable[str] = (),
+    weight: float = 1.0,
+    quota: Mapping[str, object] | None = None,
+) -> Call[UserView]:
+    """Have a user be as described; ``quota`` None: that of the user ``default``.
+
+    A quota has any of ``cores``, ``memory``, ``gpus``, ``executions``, ``sessions`` and
+    ``run_time``, as ``{"cores": 16, "memory": "64GiB", "run_time": "2h"}``.
+    """
+    body = _question(UserForm, teams=list(teams), weight=weight, quota=quota)
+    return Call("PUT", _account("users", name), _as(UserView), body=body)
+
+
+def remove_user(name: str) -> Call[None]:
+    """Forget what a user may have: it is what ``default`` has from then on."""
+    return Call("DELETE", _account("users", name), lambda _: None)
+
+
+def teams() -> Call[TeamPage]:
+    """Return the teams with their weights, guaranteed amounts and quotas."""
+    return Call("GET", "/teams", _as(TeamPage))
+
+
+def put_team(
+    name: str,
+    *,
+    weight: float = 1.0,
+    guaranteed: Mapping[str, object] | None = None,
+    quota: Mapping[str, object] | None = None,
+) -> Call[TeamView]:
+    """Make a team, or have it be as described; quotas are written as for users.
+
+    ``guaranteed`` has any of ``cores``, ``memory`` and ``gpus``.
+    """
+    parts = {"guaranteed": dict(guaranteed or {}), "quota": dict(quota or {})}
+    body = _question(TeamForm, weight=weight, **parts)
+    return Call("PUT", _account("teams", name), _as(TeamView), body=body)
+
+
+def remove_team(name: str) -> Call[None]:
+    """Forget a team; its executions go on."""
+    return Call("DELETE", _account("teams", name), lambda _: None)
 
 
 def whoami() -> Call[WhoView]:
@@ -286,11 +364,22 @@ def _execution(ref: Ref) -> str:
     return f"/executions/{ref}"
 
 
+def _account(kind: str, name: str) -> str:
+    """Return the path of a user or a team."""
+    return f"/{kind}/{quote(name, safe='')}"
+
+
 def _application(
-    document: str, name: str, parameters: Mapping[str, ParameterValue] | None, file: str
+    document: str,
+    name: str,
+    parameters: Mapping[str, ParameterValue] | None,
+    file: str,
+    team: str = "",
 ) -> SubmitRequest:
     given = dict(parameters or {})
-    return _question(SubmitRequest, document=document, file=file, name=name, parameters=given)
+    return _question(
+        SubmitRequest, document=document, file=file, name=name, parameters=given, team=team
+    )
 
 
 def _question(model: type[Model], **fields: object) -> Model:

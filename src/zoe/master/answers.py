@@ -69,7 +69,9 @@ class Desk:
             )
         except ZAppInvalid as invalid:
             return Failed("zapp-invalid", str(invalid))
-        wish = Execution(0, zapp.name, request.owner, zapp, submitted_at=self.now())
+        wish = Execution(
+            0, zapp.name, request.owner, zapp, submitted_at=self.now(), team=request.team
+        )
         admission = loop.scheduler.would_admit(wish, self.now())
         expected = None
         if loop.foresight is not None and admission.queue_position is not None:

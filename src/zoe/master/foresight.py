@@ -167,6 +167,8 @@ class Foresight:
                 return ""
             case Unknown.NEVER:
                 return "it asks for what the nodes do not have now"
+            case Unknown.FORBIDDEN:
+                return "a quota forbids it"
             case Unknown.OPEN_END:
                 ids = estimate.because_of
                 named = [titles.get(each, "it") for each in ids[:NAMED]]

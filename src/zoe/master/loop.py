@@ -21,7 +21,7 @@ from zoe.model.change import Change, Defer, Foretell, Forget, SetInstance, SetNo
 from zoe.model.cluster import Observation
 from zoe.model.execution import ENDED, Execution
 from zoe.scheduler.decisions import Decision, WakeAt
-from zoe.scheduler.events import Event, WokeUp
+from zoe.scheduler.events import Event, SharesSet, WokeUp
 from zoe.scheduler.reconcile import differences, reconcile
 from zoe.scheduler.scheduler import Scheduler
 from zoe.store.base import Store, StoreUnavailable
@@ -122,12 +122,13 @@ class Loop:
 
     async def _take_over(self) -> None:
         stored = await self._store.load()
+        shares = await self._store.accounts.read()
         await self._remember_runs()
         if self.foresight is not None:
             self.foresight.remember(await self._store.past_forecasts(), stored)
         look = await self._look()
         log.info("takes over", epoch=self._epoch, executions=len(stored))
-        await self._step(reconcile(stored, look.observation))
+        await self._step([SharesSet(shares), *reconcile(stored, look.observation)])
         self._remove_leftovers(look)
 
     async def _remember_runs(self) -> None:
@@ -173,6 +174,9 @@ class Loop:
     async def _take_intents(self) -> None:
         # Read here, between two commits, so that what is read is never older than what is known.
         self._rung = False
+        # First what users may have: a quota holds for all that is submitted after it was set.
+        if await self._store.accounts.version() != self.scheduler.shares.version:
+            await self._step([SharesSet(await self._store.accounts.read())])
         wanted = await self._store.intents()
         for start in range(0, len(wanted), BATCH):
             some = wanted[start : start + BATCH]

@@ -16,6 +16,8 @@ class SetStatus:
     reason: str
     end: ExecutionEnd | None = None
     """Set when ``status`` is terminated or failed, and from ``stopping`` on."""
+    time_limit_seconds: float | None = None
+    """Set with ``starting``, where a quota gives the execution its time limit."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -263,10 +263,20 @@ class Execution:
     """Why it waits, as of the last decision; empty when it does not wait."""
     queue_position: int | None = None
     """Place in the queue, from 1; None when it does not wait."""
+    team: str = ""
+    """The team of the owner for which it runs; empty: none."""
+    time_limit_seconds: float | None = None
+    """Set at admission by a quota, where the application declares no time limit."""
     forecast: Forecast | None = None
     """When it is expected to start; None when it does not wait, or nobody has looked yet."""
     first_forecast: Forecast | None = None
     """The first one with both times; it is kept, and forecasts are judged by it."""
+
+    @property
+    def limit_seconds(self) -> float | None:
+        """How long it may run from admission on; None: as long as it likes."""
+        declared = self.zapp.time_limit_seconds
+        return self.time_limit_seconds if declared is None else declared
 
     def elastic_count(self, service: str) -> int:
         """How many elastic instances of ``framework.service`` are wanted now."""

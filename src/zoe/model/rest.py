@@ -83,6 +83,8 @@ class SubmitRequest(Question):
     ] = ""
     """Name of the execution; empty: a readable random one."""
     parameters: dict[str, ParameterValue] = {}
+    team: str = ""
+    """The team that it runs for; empty: the first of the user's teams, if there is one."""
 
 
 class ScaleRequest(Question):
@@ -111,6 +113,7 @@ class ProblemCode(StrEnum):
     UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type"
     WRONG_HOST = "wrong-host"
     ZAPP_INVALID = "zapp-invalid"
+    EXCEEDS_QUOTA = "exceeds-quota"
     IDEMPOTENCY_KEY_REUSED = "idempotency-key-reused"
     INTERNAL = "internal"
     STORE_UNAVAILABLE = "store-unavailable"
@@ -178,6 +181,8 @@ class ExecutionSummary(Answer):
     id: int
     name: str
     owner: str
+    team: str = ""
+    """The team that it runs for; empty: none."""
     application: str
     """Name in the application description."""
     kind: Kind

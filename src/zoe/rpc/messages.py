@@ -21,12 +21,16 @@ class Ping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="ping"):
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="plan"):
-    """Would this application start now? ``document`` is its text, ``parameters`` its values."""
+    """Ask whether an application of ``owner``, for ``team``, would start now.
+
+    ``document`` is its text, ``parameters`` its values.
+    """
 
     owner: str
     document: str
     file: str = ""
     parameters: dict[str, str | int | float | bool] = {}
+    team: str = ""
 
 
 class Done(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="done"):

@@ -20,6 +20,7 @@ from zoe.scheduler.contender import Contender
 from zoe.scheduler.gang import fits, lacks
 from zoe.scheduler.lifecycle import Rules
 from zoe.scheduler.plan import Plan
+from zoe.scheduler.quota import is_over
 from zoe.scheduler.reasons import Usage, why_never, why_not
 from zoe.scheduler.state import Record, State
 
@@ -55,6 +56,10 @@ class Allocator:
         self._never.clear()
         self._moved_from = 1
 
+    def shares_set(self) -> None:
+        """Look at everybody anew: other quotas hold other executions back."""
+        self._moved_from = 1
+
     def join(self, record: Record) -> None:
         """Let an execution wait, or find its place anew."""
         execution_id = record.base.id
@@ -78,11 +83,14 @@ class Allocator:
     def is_out_of_reach(self, execution_id: int) -> bool:
         """Whether no plan could start a waiting execution, so that its arrival needs none.
 
-        It asks for what no node has, or stands behind one that is blocked and does not fit beside.
+        It asks for what no node has, is over a quota, or stands behind one that is blocked and does
+        not fit beside.
         """
         planner, contender = self._planner, self._planner.contenders[execution_id]
         if planner.is_excluded(contender):
             return True
+        if self._is_over_quota(contender):  # elastic instances may have filled the quota
+            return not (planner.sharing.reclaim and planner.lent)
         blocked = planner.contenders.get(planner.blocked_at(self._state.now) or 0)
         if blocked is None or blocked is contender or blocked.id not in planner.waiting:
             return False
@@ -97,12 +105,15 @@ class Allocator:
             plan = self._plan()
             if not self._carry_out(plan):
                 break
-        if plan.blocked is not None and plan.retry_at < inf:
-            self._state.wake_at(plan.retry_at, plan.blocked)
+        waiting = [] if plan.blocked is None else [plan.blocked]
+        waiting += planner.ledger.passed_over[:1]
+        if waiting and plan.retry_at < inf:
+            self._state.wake_at(plan.retry_at, waiting[0])
         reasons = dict(plan.reasons)
         if plan.blocked in self._reasons:
             reasons.setdefault(plan.blocked, self._reasons[plan.blocked])
         reasons.update((each, self._clearing(each)) for each in planner.claims)
+        reasons.update(self._quota_reasons())
         self._untold.update(
             each
             for each in self._reasons.keys() | reasons.keys()
@@ -131,6 +142,8 @@ class Allocator:
         with self.imagined(execution) as contender:
             if planner.is_excluded(contender):
                 return [], why_never(state.nodes.values(), planner.least(contender))
+            if self._is_over_quota(contender):
+                return [], self._why_over_quota(contender)
             plan = self._plan()
             planner.undo(plan)
             if contender.id in planner.claims:
@@ -208,6 +221,8 @@ class Allocator:
         reason = self._reasons.get(execution_id)
         if reason is None:
             reason = self._why_never(self._state.records[execution_id])
+        if reason is None:
+            reason = self._why_over_quota(self._planner.contenders[execution_id])
         return reason or self._behind(position - 1)
 
     @staticmethod
@@ -250,6 +265,28 @@ class Allocator:
             self._never[execution_id] = why_never(nodes, self._planner.least(contender))
         return self._never[execution_id]
 
+    def _is_over_quota(self, contender: Contender) -> bool:
+        if not contender.allowances:
+            return False
+        self._planner.ledger.settle()
+        return is_over(contender)
+
+    def _quota_reasons(self) -> Iterator[tuple[int, Reason]]:
+        """Word why the last plan passed executions over, as it is now that it is carried out."""
+        ledger, contenders = self._planner.ledger, self._planner.contenders
+        ledger.settle()
+        for execution_id in ledger.passed_over:
+            if (reason := self._why_over_quota(contenders[execution_id])) is not None:
+                yield execution_id, reason
+
+    def _why_over_quota(self, contender: Contender) -> Reason | None:
+        if not contender.allowances:
+            return None
+        records = self._state.records
+        return self._planner.ledger.why_over(
+            contender, lambda execution_id: words.title(records[execution_id].base)
+        )
+
     def _usage(self, node: str) -> Iterator[Usage]:
         for record in self._state.admitted.values():
             held = [
@@ -272,9 +309,12 @@ class Allocator:
             if record.base.status is ExecutionStatus.QUEUED:
                 self.leave(execution_id)
                 state.set_status(
-                    record, ExecutionStatus.STARTING, "room for all its essential instances"
+                    record,
+                    ExecutionStatus.STARTING,
+                    "room for all its essential instances",
+                    time_limit_seconds=planner.ledger.time_limit(grant.contender),
                 )
-                if (limit := record.base.zapp.time_limit_seconds) is not None:
+                if (limit := record.base.limit_seconds) is not None:
                     state.wake_at(state.now + limit, execution_id)
         for grant in plan.grants:
             record = touched[grant.contender.id]

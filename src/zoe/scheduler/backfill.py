@@ -105,7 +105,7 @@ def reserve(
     ends = [*merge(planner.ends, new)] if new else planner.ends
     tried, step, wait = 0, 1, 0
     for number, (end, execution_id) in enumerate(ends):
-        for each, node, count in _held(contenders[execution_id], planned):
+        for each, node, count in held_until_end(contenders[execution_id], planned):
             future.release(node, each.cores * count, each.memory * count, each.gpus * count)
         following = ends[number + 1][0] if number + 1 < len(ends) else inf
         if following <= end or following <= now:
@@ -210,7 +210,9 @@ class Future:
         return False
 
 
-def _held(contender: Contender, planned: Mapping[int, Gang]) -> Iterator[tuple[Fitting, int, int]]:
+def held_until_end(
+    contender: Contender, planned: Mapping[int, Gang]
+) -> Iterator[tuple[Fitting, int, int]]:
     """Yield the shape, the node and the count of everything that it gives back when it ends."""
     for need, places in planned.get(contender.id, ()):
         for node, count in places:

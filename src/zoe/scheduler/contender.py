@@ -1,11 +1,15 @@
 """One execution as the planner sees it: what it asks for, what it has, and how far it is."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from zoe.model.zapp import Speedup
 from zoe.scheduler.demand import Demand
 from zoe.scheduler.fitting import Fitting
 from zoe.scheduler.room import Room
+
+if TYPE_CHECKING:
+    from zoe.scheduler.quota import Allowance
 
 SortKey = tuple[float, float, int]
 """Smaller goes first; the last two are the time of submission and the id, so no two are equal."""
@@ -20,9 +24,10 @@ class Contender:
     """
 
     __slots__ = (
-        "_asked_for", "asked", "at", "demand", "done_seconds", "elastic", "elastic_missing",
-        "essential", "essential_missing", "fittings", "going", "has", "id", "is_admitted",
-        "is_ending", "is_excluded", "key", "rate", "request", "run_seconds", "shrunk_at", "speedup",
+        "_asked_for", "allowances", "asked", "at", "demand", "done_seconds", "elastic",
+        "elastic_missing", "essential", "essential_missing", "fittings", "going", "has", "id",
+        "is_admitted", "is_ending", "is_excluded", "is_over", "is_spread", "key", "rate",
+        "request", "run_seconds", "shrunk_at", "speedup",
     )  # fmt: skip
 
     def __init__(self, demand: Demand, room: Room, run_seconds: float) -> None:
@@ -38,6 +43,11 @@ class Contender:
         self._asked_for = self._missing()
         self.request = (*self.fittings, *self.essential_missing)
         """Equal for executions that ask for the same."""
+        self.is_spread = any(need.shape.spread for need in demand.needs)
+        self.allowances: tuple[Allowance, ...] = ()
+        """What it is charged to: empty where nobody has a quota."""
+        self.is_over = False
+        """Whether it was last found to have to wait for a quota."""
         self.asked = demand.instances
         self.has = 0
         self.run_seconds = run_seconds

@@ -42,8 +42,8 @@ class Demand:
     """Everything about one execution that decides when it gets room, and how much.
 
     ``run_seconds`` is how long its user says it runs with all it asks for (the time limit), None
-    when nothing was said. ``application`` names what its past runs are looked up by. A higher
-    ``priority`` goes first within its class of kinds.
+    when nothing was said; ``limit_seconds`` is that limit itself. ``application`` names what its
+    past runs are looked up by. A higher ``priority`` goes first within its class of kinds.
     """
 
     execution_id: int
@@ -55,6 +55,7 @@ class Demand:
     application: str = ""
     run_seconds: float | None = None
     priority: int = 0
+    limit_seconds: float | None = None
 
     @property
     def instances(self) -> int:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from zoe.model.cluster import Node
 from zoe.model.execution import Execution, Exit
+from zoe.model.quota import Accounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,13 @@ class NodesObserved:
 
 
 @dataclass(frozen=True, slots=True)
+class SharesSet:
+    """What users and teams may have is now this."""
+
+    shares: Accounts
+
+
+@dataclass(frozen=True, slots=True)
 class WokeUp:
     """A time that the scheduler asked for with ``WakeAt`` has come."""
 
@@ -124,5 +132,6 @@ Event = (
     | InstanceMissing
     | OrphanObserved
     | NodesObserved
+    | SharesSet
     | WokeUp
 )

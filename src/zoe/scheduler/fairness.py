@@ -5,6 +5,10 @@ what each has held lately. The latter is an exponential average: what was held a
 counts half. A *level* is the largest of the shares of cores, memory and GPUs, over the weight; the
 lowest comes first.
 
+A team may have a *guaranteed* amount. While it holds less than that, it comes before all that do
+not hold less than theirs, and may take back elastic instances of those that hold more than theirs,
+whatever their levels: they have only borrowed. What it holds of its own amount no other team takes.
+
 Everybody in turn: the team with the lowest level, of its users the one with the lowest level, of
 their executions the first by size and age. It is counted as if it had got its room, and the next
 turn is decided. So each user's first execution comes before somebody's hundredth.
@@ -14,12 +18,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heapreplace
 from itertools import islice
+from math import inf
 
-from zoe.model.resources import Resources
+from zoe.model.resources import NOTHING, Resources
 from zoe.model.zapp import Kind
 from zoe.scheduler.contender import Contender
 from zoe.scheduler.fitting import Fitting
 from zoe.scheduler.queue import Order
+
+_NONE = (0, 0, 0)
 
 COUNTED = 1000
 """Places of the queue that are counted one by one; further back they are estimated."""
@@ -31,6 +38,12 @@ class Account:
 
     weight: float = 1.0
     held: list[int] = field(default_factory=lambda: [0, 0, 0])
+    going: list[int] = field(default_factory=lambda: [0, 0, 0])
+    """What of it is held by instances that are being stopped."""
+    planned: list[int] = field(default_factory=lambda: [0, 0, 0])
+    """What the present plan gives or keeps for essential instances."""
+    guaranteed: tuple[int, int, int] = _NONE
+    """What a team gets back whenever it needs it; 0 of something: it does not matter."""
     average: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
     at: float = 0.0
 
@@ -41,6 +54,21 @@ class Account:
             for number, held in enumerate(self.held):
                 self.average[number] = held + (self.average[number] - held) * kept
             self.at = now
+
+    @property
+    def has(self) -> list[int]:
+        """What it holds, or will when the present plan has been carried out."""
+        return [held + more for held, more in zip(self.held, self.planned, strict=True)]
+
+    def part(self, amounts: Sequence[int]) -> float:
+        """Return so many cores, so much memory, so many GPUs as a part of what it is guaranteed.
+
+        It is the largest of the three parts; infinite, if nothing is guaranteed.
+        """
+        if self.guaranteed == _NONE:
+            return inf
+        parts = zip(amounts, self.guaranteed, strict=True)
+        return max(amount / whole for amount, whole in parts if whole)
 
 
 class Fairness:
@@ -58,11 +86,31 @@ class Fairness:
         """By team and user: who works for two teams has an account in each."""
         self._team_weights: Mapping[str, float] = {}
         self._user_weights: Mapping[str, float] = {}
+        self._guaranteed: Mapping[str, Resources] = {}
+        self._planned: list[Account] = []
+
+    def begin_plan(self, now: float) -> None:
+        """Forget what the last plan gave, and judge at this time."""
+        self.now = now
+        self.end_plan()
+
+    def end_plan(self) -> None:
+        """Forget what the plan gave: what comes of it is told by :meth:`count`."""
+        for account in self._planned:
+            account.planned = [0, 0, 0]
+        self._planned.clear()
+
+    def plan_for(self, contender: Contender) -> None:
+        """Have its team need no guarantee for what an essential set gets from the present plan."""
+        account = self.team(contender.demand.team)
+        if account.guaranteed != _NONE:
+            amounts = contender.total_missing()
+            account.planned = [a + b for a, b in zip(account.planned, amounts, strict=True)]
+            self._planned.append(account)
 
     def set_total(self, total: Resources) -> None:
         """Take over how much there is in all."""
-        amounts = (total.cores_milli, total.memory_bytes, total.gpus)
-        self.total = [float(each) if each else float("inf") for each in amounts]
+        self.total = [float(each) if each else inf for each in _amounts(total)]
 
     def set_weights(self, teams: Mapping[str, float], users: Mapping[str, float]) -> None:
         """Take over the weights; who is not named has weight 1."""
@@ -71,6 +119,12 @@ class Fairness:
             account.weight = teams.get(team, 1.0)
         for (_, user), account in self.users.items():
             account.weight = users.get(user, 1.0)
+
+    def set_guaranteed(self, teams: Mapping[str, Resources]) -> None:
+        """Take over what teams are guaranteed; those that are not named, nothing."""
+        self._guaranteed = teams
+        for team, account in self.teams.items():
+            account.guaranteed = _amounts(teams.get(team, NOTHING))
 
     def count(self, contender: Contender, fitting: Fitting, instances: int, now: float) -> None:
         """Note that so many instances more (or fewer) hold room."""
@@ -81,11 +135,22 @@ class Fairness:
             account.held[1] += fitting.memory * instances
             account.held[2] += fitting.gpus * instances
 
+    def expect(self, contender: Contender, fitting: Fitting, instances: int) -> None:
+        """Note that so many instances more (or fewer) of what holds room are being stopped."""
+        going = self.team(contender.demand.team).going
+        going[0] += fitting.cores * instances
+        going[1] += fitting.memory * instances
+        going[2] += fitting.gpus * instances
+
     def team(self, name: str) -> Account:
         """Return the account of a team."""
         account = self.teams.get(name)
         if account is None:
-            account = self.teams[name] = Account(self._team_weights.get(name, 1.0), at=self.now)
+            account = self.teams[name] = Account(
+                self._team_weights.get(name, 1.0),
+                guaranteed=_amounts(self._guaranteed.get(name, NOTHING)),
+                at=self.now,
+            )
         return account
 
     def user(self, team: str, name: str) -> Account:
@@ -97,7 +162,15 @@ class Fairness:
         return account
 
     def level(self, account: Account) -> float:
-        """Return how much it has, at present and on average, for its weight."""
+        """Return how much it has, at present and on average, for its weight.
+
+        Below 0 for a team that holds less than it is guaranteed: the more of that, the higher.
+        """
+        part = inf if account.guaranteed == _NONE else account.part(account.has)
+        return part - 1 if part < 1 else self.usage(account)
+
+    def usage(self, account: Account) -> float:
+        """Return the level without regard to what is guaranteed."""
         account.advance(self.now, self.half_life_seconds)
         shares = (
             (held + average) / whole
@@ -106,16 +179,43 @@ class Fairness:
         return max(shares) / account.weight
 
     def may_take(self, contender: Contender, other: Contender) -> bool:
-        """Whether room of the other may be taken for it: of its own user, or of who has more."""
+        """Whether room of the other may be taken for it: of its own user, or of who has more.
+
+        Of another team only what it holds beyond its guaranteed amount: see :meth:`spare`.
+        """
         own, others = contender.demand, other.demand
         if own.team != others.team:
-            return self.level(self.team(others.team)) >= self.level(self.team(own.team))
+            theirs = self.team(others.team)
+            left = [held - going for held, going in zip(theirs.held, theirs.going, strict=True)]
+            if theirs.part(left) <= 1:
+                return False
+            return self.level(theirs) >= self.level(self.team(own.team))
         level = self.level(self.user(others.team, others.owner))
         return own.owner == others.owner or level >= self.level(self.user(own.team, own.owner))
 
-    def essential_share(self, contender: Contender) -> float:
-        """Return the dominant share of an essential set."""
-        amounts = contender.total_missing()
+    def spare(self, team: str, taken: Sequence[int], each: Sequence[int], count: int) -> int:
+        """Return how many of ``count`` instances a team can lose and keep what it is guaranteed.
+
+        ``each`` is the size of one; the team loses ``taken`` besides, and all that is being
+        stopped.
+        """
+        account = self.team(team)
+        if account.guaranteed == _NONE:
+            return count
+        most = 0
+        for number, whole in enumerate(account.guaranteed):
+            left = account.held[number] - account.going[number] - taken[number] - whole
+            if whole and left >= 0:
+                most = max(most, left // each[number] if each[number] else count)
+        return min(count, most)
+
+    def is_below(self, team: str) -> bool:
+        """Whether a team holds less than it is guaranteed: it may have that whatever it costs."""
+        account = self.team(team)
+        return account.part(account.has) < 1
+
+    def share(self, amounts: Sequence[int]) -> float:
+        """Return the dominant share of so many cores, so much memory and so many GPUs."""
         return max(amount / whole for amount, whole in zip(amounts, self.total, strict=True))
 
 
@@ -128,32 +228,34 @@ class Turns:
     def __init__(
         self, fairness: Fairness, by_team: Mapping[str, Mapping[str, Iterable[Contender]]]
     ) -> None:
+        self._fairness = fairness
         self._teams: list[_Turn] = []
         for team, by_user in by_team.items():
             users = []
             for user, contenders in by_user.items():
                 account = fairness.user(team, user)
-                turn = _Turn(fairness.level(account), user, account.weight, iter(contenders))
+                turn = _Turn(fairness, account, user, iter(contenders))
                 if turn.step():
                     users.append(turn)
             if users:
                 heapify(users)
-                account = fairness.team(team)
-                self._teams.append(
-                    _Turn(fairness.level(account), team, account.weight, iter(()), users)
-                )
+                self._teams.append(_Turn(fairness, fairness.team(team), team, iter(()), users))
         heapify(self._teams)
 
     def next(self) -> Contender | None:
         """Return whose turn it is; None when there is nobody."""
         return self._teams[0].users[0].first if self._teams else None
 
-    def charge(self, share: float, *, again: bool = False) -> None:
-        """Count this as got by the one whose turn it is; ``again``: it has not had enough."""
+    def charge(self, amounts: Sequence[int], *, again: bool = False) -> None:
+        """Count this as got by the one whose turn it is; ``again``: it has not had enough.
+
+        ``amounts`` are of cores, memory and GPUs.
+        """
         team = self._teams[0]
         user = team.users[0]
-        user.level += share / user.weight
-        team.level += share / team.weight
+        share = self._fairness.share(amounts)
+        user.charge(share, amounts)
+        team.charge(share, amounts)
         if again or user.step():
             heapreplace(team.users, user)
         else:
@@ -165,20 +267,22 @@ class Turns:
 
 
 class _Turn:
-    __slots__ = ("_contenders", "first", "level", "name", "users", "weight")
+    __slots__ = ("_account", "_contenders", "_has", "_usage", "first", "level", "name", "users")
 
     def __init__(
         self,
-        level: float,
+        fairness: Fairness,
+        account: Account,
         name: str,
-        weight: float,
         contenders: Iterator[Contender],
         users: "list[_Turn] | None" = None,
     ) -> None:
-        self.level = level
+        self.level = fairness.level(account)
         self.name = name
-        self.weight = weight
         self.users = users or []
+        self._account = account
+        self._usage = fairness.usage(account)
+        self._has = account.has
         self.first: Contender | None = None
         self._contenders = contenders
 
@@ -186,6 +290,15 @@ class _Turn:
         """Go on to the next execution; whether there is one."""
         self.first = next(self._contenders, None)
         return self.first is not None
+
+    def charge(self, share: float, amounts: Sequence[int]) -> None:
+        """Count this as got, of which ``share`` is the dominant share."""
+        self._usage += share / self._account.weight
+        if self.level < 0:
+            self._has = [a + b for a, b in zip(self._has, amounts, strict=True)]
+            self.level = self._account.part(self._has) - 1
+        if self.level >= 0:
+            self.level = self._usage
 
     def __lt__(self, other: "_Turn") -> bool:
         return (self.level, self.name) < (other.level, other.name)
@@ -250,8 +363,12 @@ class FairOrder:
             turns = Turns(self._fairness, self._parts[is_interactive])
             while (contender := turns.next()) is not None:
                 yield contender
-                is_out = contender.is_excluded is True  # it takes nobody's turn
-                turns.charge(0.0 if is_out else self._fairness.essential_share(contender))
+                is_out = contender.is_excluded is True or contender.is_over
+                turns.charge(_NONE if is_out else contender.total_missing())  # who is out has none
 
     def __len__(self) -> int:
         return len(self._order_of)
+
+
+def _amounts(resources: Resources) -> tuple[int, int, int]:
+    return (resources.cores_milli, resources.memory_bytes, resources.gpus)

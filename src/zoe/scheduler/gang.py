@@ -12,6 +12,7 @@ from zoe.model.resources import Resources
 from zoe.scheduler.contender import Contender
 from zoe.scheduler.demand import Need, Shape
 from zoe.scheduler.fitting import Fitting
+from zoe.scheduler.quota import charge, growth
 from zoe.scheduler.room import Places, Room
 
 Gang = list[tuple[int, Places]]
@@ -37,12 +38,17 @@ class Lack:
         return self.shape.each * self.count
 
 
-def lacks(contender: Contender) -> list[Lack]:
-    """Return the essential instances that have no room."""
+def lacks(contender: Contender, *, all_together: bool = False) -> list[Lack]:
+    """Return the essential instances that have no room; ``all_together``, the elastic ones, too."""
     return [
         Lack(need.service, need.shape, missing)
-        for need, missing in zip(contender.demand.needs, contender.essential_missing, strict=True)
-        if missing
+        for need, essential, elastic in zip(
+            contender.demand.needs,
+            contender.essential_missing,
+            contender.elastic_missing,
+            strict=True,
+        )
+        if (missing := essential + elastic * all_together)
     ]
 
 
@@ -82,17 +88,21 @@ def grow(
 ) -> Gang:
     """Take room for elastic instances, of each need as many as are wanted, as far as they fit.
 
-    Those that are ``planned`` already are counted where two must not share a node.
+    They are charged to its quotas, and no more are taken than these leave room for. Those that are
+    ``planned`` already are counted where two must not share a node.
     """
     grown: Gang = []
     for need, count in enumerate(wanted):
-        if count > 0:
+        if count > 0 and contender.allowances:
+            count = growth(contender, need, count)
+        if count > 0 and not room.is_known_full(contender.fittings[need]):
             avoid: Iterable[int] = ()
             if contender.fittings[need].shape.spread:
                 there = [node for each, places in planned if each == need for node, _ in places]
                 avoid = contender.nodes_of(need).union(there)
             if places := room.place(contender.fittings[need], count, avoid):
                 grown.append((need, places))
+                charge(contender, need, places)
     return grown
 
 

@@ -5,7 +5,7 @@ nodes that the scheduler shows, and counts again.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 
 from zoe.model.cluster import Node, NodeStatus
 from zoe.model.errors import ZoeError
@@ -17,11 +17,13 @@ from zoe.model.execution import (
     InstanceStatus,
     ServiceInstance,
 )
-from zoe.model.zapp import Service
+from zoe.model.quota import Accounts, Quota
+from zoe.model.zapp import Kind, Service
 from zoe.scheduler.scheduler import Scheduler
 
 _DIMENSIONS = ("cores_milli", "memory_bytes", "gpus")
 _HOLDING = ("waiting", "starting", "running", "stopping")
+_WITH_ROOM = (ExecutionStatus.STARTING, ExecutionStatus.RUNNING, ExecutionStatus.STOPPING)
 
 
 class InvariantBroken(ZoeError):
@@ -29,23 +31,80 @@ class InvariantBroken(ZoeError):
 
 
 def check_invariants(
-    scheduler: Scheduler, now: float | None = None, *, shrunk: frozenset[str] = frozenset()
+    scheduler: Scheduler,
+    now: float | None = None,
+    *,
+    shrunk: frozenset[str] = frozenset(),
+    lowered: frozenset[tuple[str, str, str]] = frozenset(),
 ) -> None:
     """Raise InvariantBroken, saying everything that is wrong.
 
     ``shrunk`` names nodes whose capacity has fallen below what had been placed on them; they may be
-    overdrawn. With ``now``, room left unused is looked for too (without take-back it may be).
+    overdrawn. ``lowered`` names quotas, as :func:`over_quota` does, that have fallen below what had
+    been given. With ``now``, room left unused is looked for too (without take-back it may be).
     """
     executions = list(scheduler.executions.values())
     broken = [
         *_overdrawn(executions, scheduler.nodes, shrunk),
         *_incomplete_gangs(executions),
         *_wrong_records(executions),
+        *(
+            f"{used} {name} are used of the quota of the {kind} {who}"
+            for (kind, who, name), used in over_quota(executions, scheduler.shares).items()
+            if (kind, who, name) not in lowered
+        ),
     ]
     if now is not None:
-        broken.extend(_unused_room(executions, scheduler.nodes, now))
+        limited = {each.id for each in executions if _is_limited(each, scheduler.shares)}
+        broken.extend(_unused_room(executions, scheduler.nodes, now, limited))
     if broken:
         raise InvariantBroken("; ".join(broken))
+
+
+def over_quota(
+    executions: Iterable[Execution], shares: Accounts
+) -> dict[tuple[str, str, str], int]:
+    """Return what is used of each quota that is exceeded, by kind of holder, holder and limit."""
+    used: Counter[tuple[str, str, str]] = Counter()
+    for execution in executions:
+        for holder in (("user", execution.owner), ("team", execution.team)):
+            for name, amount in _held(execution).items():
+                used[(*holder, name)] += amount
+    quotas: dict[tuple[str, str], Quota] = {}
+    for kind, who, _ in used:
+        of_user, of_team = shares.quota_of_user(who), shares.quota_of_team(who)
+        quotas[kind, who] = of_user if kind == "user" else of_team
+    return {
+        (kind, who, name): amount
+        for (kind, who, name), amount in used.items()
+        if (most := getattr(quotas[kind, who], name)) is not None and amount > most
+    }
+
+
+def _held(execution: Execution) -> Counter[str]:
+    """What it has, and what of its essential part it has lost and gets again."""
+    held: Counter[str] = Counter()
+    if execution.status not in _WITH_ROOM:
+        return held
+    held["executions"] = 1
+    held["sessions"] = int(execution.zapp.kind is Kind.INTERACTIVE)
+    for instance in execution.instances:
+        is_lost = (
+            instance.essential
+            and instance.status is InstanceStatus.STOPPED
+            and not _has_completed(instance)
+            and execution.status is not ExecutionStatus.STOPPING
+        )
+        if instance.status.value in _HOLDING or is_lost:
+            each = execution.zapp.service(instance.service).resources
+            for name in _DIMENSIONS:
+                held[name] += getattr(each, name)
+    return held
+
+
+def _is_limited(execution: Execution, shares: Accounts) -> bool:
+    quotas = shares.quota_of_user(execution.owner), shares.quota_of_team(execution.team)
+    return any(quota != Quota() for quota in quotas)
 
 
 def _overdrawn(
@@ -111,9 +170,15 @@ def _wrong_records(executions: Sequence[Execution]) -> Iterator[str]:
 
 
 def _unused_room(
-    executions: Sequence[Execution], nodes: Sequence[Node], now: float
+    executions: Sequence[Execution],
+    nodes: Sequence[Node],
+    now: float,
+    limited: Set[int],
 ) -> Iterator[str]:
-    """Work conservation, where it can be told without knowing what is held for whom."""
+    """Work conservation, where it can be told without knowing what is held for whom.
+
+    Those that are ``limited`` by a quota may have to leave room unused.
+    """
     if any(each.status is InstanceStatus.STOPPING for e in executions for each in e.instances):
         return  # room is being cleared, and may be held
     used = _used(executions)
@@ -121,6 +186,7 @@ def _unused_room(
         for name, service in execution.zapp.services():
             if (
                 execution.status in (ExecutionStatus.STARTING, ExecutionStatus.RUNNING)
+                and execution.id not in limited
                 and _missing(execution, name, now)
                 and any(
                     _is_usable(node, service)
@@ -130,17 +196,20 @@ def _unused_room(
                 )
             ):
                 yield f"an elastic {name} of {execution.id} waits while there is room"
-    yield from _idle_head(executions, nodes, used)
+    yield from _idle_head(executions, nodes, used, limited)
 
 
 def _idle_head(
-    executions: Sequence[Execution], nodes: Sequence[Node], used: Counter[tuple[str, str]]
+    executions: Sequence[Execution],
+    nodes: Sequence[Node],
+    used: Counter[tuple[str, str]],
+    limited: Set[int],
 ) -> Iterator[str]:
     """An execution of one essential instance never waits, at the head, for room that is there."""
     first = min(
         (each for each in executions if each.queue_position == 1), key=lambda e: e.id, default=None
     )
-    if first is None:
+    if first is None or first.id in limited:
         return
     essential = [service for _, service in first.zapp.services() if service.essential]
     if sum(service.essential for service in essential) == 1 and any(

@@ -52,7 +52,7 @@ def advance(state: State, rules: Rules, record: Record) -> None:
     """Do what is due: end it, start what may start, note that it runs."""
     if not record.is_active:
         return
-    limit = record.base.zapp.time_limit_seconds
+    limit = record.base.limit_seconds
     started_at = record.base.started_at
     if limit is not None and started_at is not None and state.now >= started_at + limit:
         said = f"its time limit of {words.duration(limit)} is over"

@@ -5,16 +5,16 @@
 1. Essential instances whose node has gone come before everybody who waits.
 2. Executions wait in the order of the policy; those that waited too long come first.
 3. Each gets room for its whole essential set, or for nothing of it.
+   One that is over a quota of its user or team waits for that, and holds up nobody.
 4. If it would fit once elastic instances of others had gone, the newest of these are taken back and
    the room is held for it meanwhile.
 5. The first that fits neither way is *blocked*. A reservation is made for it: when and where it
    will fit, as far as the ends of others can be told. It keeps others from delaying it.
 6. Those behind it may overtake it if they do not delay it (backfilling).
+   For those whose quota is filled by elastic instances, some of these are taken back as well.
 7. What is left goes to elastic instances, in the order of the policy.
 
-*published* is the algorithm of Pace, Venzano, Carra and Michiardi (CCGrid 2017): nothing is taken
-back, nobody overtakes, and an execution that would only displace elastic instances waits. *rigid*
-and *malleable* are what it is compared with.
+What it is compared with is in :mod:`zoe.scheduler.generations`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,14 +25,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from zoe.model.execution import Reason
 from zoe.scheduler.backfill import reserve
+from zoe.scheduler.conservative import timetable
 from zoe.scheduler.contender import Contender
 from zoe.scheduler.fairness import Fairness, Turns
-from zoe.scheduler.gang import Gang, fits, grow, has_all_elastic, place_gang
+from zoe.scheduler.gang import Gang, fits, grow, place_gang
+from zoe.scheduler.quota import charge_start, growth
 from zoe.scheduler.reclaim import clear
 from zoe.scheduler.room import Places, Room
+from zoe.scheduler.shed import shed
 
 if TYPE_CHECKING:
-    from zoe.scheduler.planner import Lending, Planner
+    from zoe.scheduler.lending import Lending
+    from zoe.scheduler.planner import Planner
 
 CLEARED_AT_ONCE = 20
 """How many executions have room cleared for them at one time; the others wait for their turn."""
@@ -71,39 +75,49 @@ class Plan:
     is_whole: bool = True
     """Whether the next plan would find nothing more to give, if nothing happens meanwhile."""
 
+    def gangs(self) -> dict[int, Gang]:
+        """Return what has been granted, by execution."""
+        gangs: dict[int, Gang] = {}
+        for grant in self.grants:
+            gangs.setdefault(grant.contender.id, []).append((grant.need, grant.places))
+        return gangs
+
 
 def flexible(planner: "Planner", now: float) -> Plan:
     """Essential sets first, in the order of the policy; see the steps above."""
     plan = Plan()
     for contender in list(planner.homeless):  # step 1
-        _seat(planner, contender, plan, now)
+        seat(planner, contender, plan, now)
     behind = planner.queue(now)  # step 2
     known = planner.blocked_at(now)
     admitted: list[Contender] = []
     for contender in behind:
-        if contender.id != known and _seat(planner, contender, plan, now):  # steps 3, 4
+        if contender.id != known and seat(planner, contender, plan, now):  # steps 3, 4
             if contender.id not in planner.claims:
                 admitted.append(contender)
         else:
             plan.blocked = contender.id
-            if planner.sharing.backfill == "easy":
-                admitted += _backfill(planner, contender, behind, plan, now)  # steps 5, 6
-            break
+            charge_start(contender)  # nor may its own user's others use up the quota that it needs
+            admitted += BACKFILLS[planner.sharing.backfill](planner, contender, behind, plan, now)
+            break  # steps 5, 6
+    if planner.ledger.passed_over and planner.sharing.reclaim:
+        _shed(planner, plan, now)
     if planner.fairness is not None:  # step 7
         _grow_in_turns(planner, planner.fairness, chain(planner.growing, admitted), plan)
     else:
         by_policy = planner.growing.among(admitted) if admitted else planner.growing
         for contender in by_policy:
-            _grow(planner.room, contender, plan)
+            extend(planner.room, contender, plan)
     return plan
 
 
-def _seat(planner: "Planner", contender: Contender, plan: Plan, now: float) -> bool:
+def seat(planner: "Planner", contender: Contender, plan: Plan, now: float) -> bool:
     """Give an essential set its room, or have the room cleared and hold it; else say why not."""
     room = planner.room
     gang = place_gang(room, contender)
     if gang is not None:
         plan.grants += (Grant(contender, need, places, False) for need, places in gang)
+        _count(planner, contender)
         return True
     if len(planner.claims) < CLEARED_AT_ONCE:
         held = place_gang(room, contender, coming=True) if room.delta else None
@@ -117,10 +131,26 @@ def _seat(planner: "Planner", contender: Contender, plan: Plan, now: float) -> b
         if held is not None:
             fittings = contender.fittings
             planner.claims[contender.id] = [(fittings[need], places) for need, places in held]
+            _count(planner, contender)
             return True
     if planner.why_not is not None:
         plan.reasons[contender.id] = planner.why_not(contender)
     return False
+
+
+def _count(planner: "Planner", contender: Contender) -> None:
+    """Count what an essential set is about to get, for quotas and for fairness."""
+    if not contender.is_admitted:
+        charge_start(contender)
+    if planner.fairness is not None:
+        planner.fairness.plan_for(contender)
+
+
+def _nobody(
+    planner: "Planner", blocked: Contender, behind: Iterator[Contender], plan: Plan, now: float
+) -> list[Contender]:
+    """Let nobody overtake."""
+    return []
 
 
 def _backfill(
@@ -131,9 +161,7 @@ def _backfill(
     reservation = planner.reservation
     if plan.grants or not (reservation and reservation.still_holds(planner, blocked, now)):
         reservation = None
-    planned: dict[int, Gang] = {}
-    for grant in plan.grants:
-        planned.setdefault(grant.contender.id, []).append((grant.need, grant.places))
+    planned = plan.gangs()
     admitted = []
     unfit = set()  # room only becomes less here: what did not fit does not fit any more
     for _, contender in zip(range(planner.sharing.backfill_depth), behind, strict=False):
@@ -158,6 +186,7 @@ def _backfill(
                 gang = place_gang(room, contender)
         if gang is not None:
             plan.grants += (Grant(contender, need, places, False) for need, places in gang)
+            _count(planner, contender)
             admitted.append(contender)
         else:
             reservation.rejected.add(contender.id)
@@ -165,161 +194,63 @@ def _backfill(
     return admitted
 
 
-def published(planner: "Planner", now: float) -> Plan:
-    """The published algorithm, one after the other in the order of the policy."""
-    room, plan = planner.room, Plan()
-    joined: list[Contender] = []
-    tentative = Plan()
-    unused = _unused(room)
-    _rehouse(planner, plan, now)
-    for contender in planner.growing.before(planner.waiting):
-        if not contender.is_admitted and planner.is_excluded(contender):
-            continue
-        attempt = Plan()
-        if not contender.is_admitted and not _seat(planner, contender, attempt, now):
-            # Room of elastic instances that are only imagined yet is room all the same.
-            _give_back(room, tentative)
-            if not _seat(planner, contender, attempt, now):
-                _retake(room, tentative)
-                plan.reasons.update(attempt.reasons)
-                plan.blocked = contender.id
-                break
-            attempt.grants, gang = [], attempt.grants
-            for each in joined:
-                _grow(room, each, attempt, plan.grants)
-            replaced: Plan | None = tentative
-        else:
-            gang, attempt.grants, replaced = attempt.grants, [], None
-        _grow(room, contender, attempt, gang)
-        if _unused(room) >= unused:
-            _give_back(room, attempt)
-            for grant in gang:
-                room.give(grant.contender.fittings[grant.need], grant.places)
-            if replaced is not None:
-                _retake(room, replaced)
-            if not contender.is_admitted:
-                planner.release_claim(contender.id)
-                plan.blocked = contender.id
-                said = "it would only displace elastic instances of others"
-                plan.reasons[contender.id] = Reason("room-in-use", said)
+def _conserve(
+    planner: "Planner", blocked: Contender, behind: Iterator[Contender], plan: Plan, now: float
+) -> list[Contender]:
+    """Admit who fits now and delays none of those before it, each of which has a reservation."""
+    table = timetable(planner, now, plan.gangs())
+    admitted = []
+    waiting = chain([blocked], behind)
+    for _, contender in zip(range(planner.sharing.backfill_depth), waiting, strict=False):
+        seconds = contender.run_seconds if contender.has_estimate else inf
+        booked = table.book(contender, seconds)
+        if booked is None:  # nobody can tell when it will fit: it must not be delayed
             break
-        plan.grants += gang
-        if replaced is not None:
-            tentative = attempt
-        else:
-            tentative.grants += attempt.grants
-        unused = _unused(room)
-        joined.append(contender)
-    plan.grants += tentative.grants
-    plan.is_whole = not plan.grants
-    return plan
+        if booked[0] <= now and contender is not blocked:
+            for need, places in booked[1]:
+                planner.room.take(contender.fittings[need], places)
+                plan.grants.append(Grant(contender, need, places, False))
+            _count(planner, contender)
+            admitted.append(contender)
+    return admitted
 
 
-def malleable(planner: "Planner", now: float) -> Plan:
-    """One after the other: the next is looked at when the first has all its elastic instances."""
-    plan = Plan()
-    _rehouse(planner, plan, now)
-    for contender in chain(list(planner.growing), planner.queue(now)):
-        if not contender.is_admitted and not _seat(planner, contender, plan, now):
-            plan.blocked = contender.id
-            break
-        grown = _grow(planner.room, contender, plan)
-        if not has_all_elastic(contender, grown):
-            break
-    return plan
+BACKFILLS: Mapping[
+    str, Callable[["Planner", Contender, Iterator[Contender], Plan, float], list[Contender]]
+] = {"easy": _backfill, "conservative": _conserve, "none": _nobody}
 
 
-def rigid(planner: "Planner", now: float) -> Plan:
-    """Essential and elastic instances together or nothing, one after the other."""
-    room, plan = planner.room, Plan()
-    _rehouse(planner, plan, now)
-    for contender in chain(list(planner.growing), planner.queue(now)):
-        attempt = Plan()
-        grown = 0
-        joined = contender.is_admitted or _seat(planner, contender, attempt, now)
-        if joined:
-            grown = _grow(room, contender, attempt)
-        if not joined or not has_all_elastic(contender, grown):
-            _give_back(room, attempt)
-            plan.reasons.update(attempt.reasons)
-            if contender.is_admitted:
-                continue
-            if joined and planner.why_not is not None:
-                said = "its essential and elastic instances do not fit together"
-                plan.reasons[contender.id] = Reason("not-enough-room", said)
-            planner.release_claim(contender.id)
-            plan.blocked = contender.id
-            break
-        plan.grants += attempt.grants
-    return plan
+def _shed(planner: "Planner", plan: Plan, now: float) -> None:
+    """Have elastic instances leave the quota to essential sets of the same user or team."""
+    tried = set()  # the first of each user and team gets a turn: looking takes time
+    for execution_id in planner.ledger.passed_over:
+        contender = planner.contenders[execution_id]
+        if contender.allowances not in tried and planner.ledger.why_never(contender) is None:
+            tried.add(contender.allowances)
+            for lending, count in shed(planner, contender, plan, now):
+                plan.take_back.append(TakeBack(lending, count, execution_id))
 
 
-Generation = Callable[["Planner", float], Plan]
+def extend(room: Room, contender: Contender, plan: Plan, before: Iterable[Grant] = ()) -> int:
+    """Give as many elastic instances as fit; return how many, with those that a quota forbids.
 
-
-def _as_room_comes(generation: Generation) -> Generation:
-    """Plan as if everything that is being stopped had gone, and make of that what fits already.
-
-    An execution that ends gives its room back piece by piece; otherwise elastic instances would
-    take the pieces before an essential set that the whole of it is enough for.
+    It was granted ``before``.
     """
-
-    def plan_ahead(planner: "Planner", now: float) -> Plan:
-        room = planner.room
-        going = room.assume_gone()
-        plan = generation(planner, now)
-        if not going:
-            return plan
-        _give_back(room, plan)
-        room.assume_gone(going)
-        gangs: dict[int, list[Grant]] = {}
-        for grant in plan.grants:
-            if not grant.elastic:
-                gangs.setdefault(grant.contender.id, []).append(grant)
-        granted = []
-        for execution_id, gang in gangs.items():
-            parts = [(one.contender.fittings[one.need], one.places) for one in gang]
-            if room.take_if_free(parts):
-                granted += gang
-            else:
-                planner.claims[execution_id] = parts
-                for fitting, places in parts:
-                    room.expect(fitting, places, -1)
-        for grant in plan.grants:
-            if grant.elastic and grant.contender.id not in planner.claims:
-                fitting = grant.contender.fittings[grant.need]
-                for place in grant.places:
-                    if room.take_if_free([(fitting, [place])]):
-                        granted.append(grant._replace(places=[place]))
-        plan.grants = granted
-        return plan
-
-    return plan_ahead
-
-
-GENERATIONS: Mapping[str, Generation] = {
-    "flexible": flexible,
-    "published": _as_room_comes(published),
-    "malleable": _as_room_comes(malleable),
-    "rigid": _as_room_comes(rigid),
-}
-
-
-def _rehouse(planner: "Planner", plan: Plan, now: float) -> None:
-    for contender in list(planner.homeless):
-        _seat(planner, contender, plan, now)
-
-
-def _grow(room: Room, contender: Contender, plan: Plan, before: Iterable[Grant] = ()) -> int:
-    """Give as many elastic instances as fit; return how many. It was granted ``before``."""
     granted = 0
     planned = []
-    if any(fitting.shape.spread for fitting in contender.fittings):
+    missing = list(contender.elastic_missing)
+    if contender.is_spread:
         given = chain(before, plan.grants)
         planned = [(one.need, one.places) for one in given if one.contender is contender]
     for need, places in grow(room, contender, contender.elastic_missing, planned):
         plan.grants.append(Grant(contender, need, places, True))
-        granted += sum(count for _, count in places)
+        count = sum(count for _, count in places)
+        granted += count
+        missing[need] -= count
+    if contender.allowances:  # it must not keep others waiting for what it may not have
+        granted += sum(
+            left - growth(contender, need, left) for need, left in enumerate(missing) if left > 0
+        )
     return granted
 
 
@@ -332,9 +263,7 @@ def _grow_in_turns(
         demand = contender.demand
         by_team.setdefault(demand.team, {}).setdefault(demand.owner, []).append(contender)
     wanted: dict[int, list[int]] = {}
-    given: dict[int, Gang] = {}
-    for grant in plan.grants:
-        given.setdefault(grant.contender.id, []).append((grant.need, grant.places))
+    given = plan.gangs()
     turns = Turns(fairness, by_team)
     while (each := turns.next()) is not None:
         missing = wanted.setdefault(each.id, list(each.elastic_missing))
@@ -345,26 +274,12 @@ def _grow_in_turns(
         before = given.setdefault(each.id, [])
         grown = grow(planner.room, each, portion, before)
         before += grown
-        share = 0.0
+        got = [0, 0, 0]
         for need, places in grown:
             plan.grants.append(Grant(each, need, places, True))
             count = sum(more for _, more in places)
             missing[need] -= count
-            share += each.fittings[need].share * count
-        turns.charge(share, again=bool(grown) and any(missing))
-
-
-def _unused(room: Room) -> int:
-    """How much of the cluster is unused: free cores times free memory, of which it has any."""
-    cores = room.free[0] if room.total.cores_milli else 1
-    return cores * room.free[1] if room.total.memory_bytes else cores
-
-
-def _give_back(room: Room, plan: Plan) -> None:
-    for grant in plan.grants:
-        room.give(grant.contender.fittings[grant.need], grant.places)
-
-
-def _retake(room: Room, plan: Plan) -> None:
-    for grant in plan.grants:
-        room.take(grant.contender.fittings[grant.need], grant.places)
+            fitting = each.fittings[need]
+            for number, amount in enumerate((fitting.cores, fitting.memory, fitting.gpus)):
+                got[number] += amount * count
+        turns.charge(got, again=bool(grown) and any(missing))

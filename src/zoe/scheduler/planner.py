@@ -7,33 +7,25 @@ plans as they are. Both drive the same code.
 
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from math import inf
 
 from zoe.model.cluster import Node
 from zoe.model.execution import Reason
+from zoe.model.quota import Accounts
 from zoe.scheduler.backfill import Reservation
 from zoe.scheduler.contender import Contender
 from zoe.scheduler.demand import Demand
 from zoe.scheduler.fairness import Fairness, FairOrder
 from zoe.scheduler.fitting import Fitting
 from zoe.scheduler.gang import Lack, fits_in, lacks
-from zoe.scheduler.plan import GENERATIONS, Plan
+from zoe.scheduler.generations import GENERATIONS
+from zoe.scheduler.lending import Lendings
+from zoe.scheduler.plan import Plan
 from zoe.scheduler.queue import CHANGING, DEFAULT_RUN_SECONDS, POLICIES, Order
+from zoe.scheduler.quota import Ledger, charge_start
 from zoe.scheduler.rank import rank_of
 from zoe.scheduler.room import Places, Room
 from zoe.scheduler.sharing import Sharing
-
-
-@dataclass(slots=True)
-class Lending:
-    """Elastic instances of one need on one node, the last of them placed ``at``."""
-
-    contender: Contender
-    need: int
-    node: int
-    count: int
-    at: float
 
 
 class Planner:
@@ -55,12 +47,13 @@ class Planner:
         self.homeless = Order(self.contenders)
         self.by_age: list[tuple[float, int]] = []
         """Those that wait, by submission."""
-        self.lent: dict[tuple[int, int, int], Lending] = {}
-        """By execution, need and node."""
+        self.lent = Lendings()
         self.ends: list[tuple[float, int]] = []
         """When each execution that runs is believed to end, the first first."""
         self.claims: dict[int, list[tuple[Fitting, Places]]] = {}
         """Room that is held, until it has been cleared, for executions that wait."""
+        self.ledger = Ledger()
+        """Who uses how much of which quota."""
         self.reservation: Reservation | None = None
         """Of the first that was blocked in the last plan."""
         self.changes = 0
@@ -102,16 +95,30 @@ class Planner:
                 self.room.take(fitting, list(counts.items()))
             for need, counts in enumerate(contender.going):
                 self.room.expect(contender.fittings[need], list(counts.items()))
-        lendings = list(self.lent.values())
-        for lending in lendings:
-            lending.node = self.room.index[names[lending.node]]
-        self.lent = {(one.contender.id, one.need, one.node): one for one in lendings}
+        self.lent.renumber(lambda node: self.room.index[names[node]])
+
+    @property
+    def shares(self) -> Accounts:
+        """All users and teams, with their quotas, weights and guaranteed amounts."""
+        return self.ledger.shares
+
+    def set_shares(self, shares: Accounts) -> None:
+        """Take over what users and teams may have; nothing is taken from those that run."""
+        self.drop_claims()
+        self.changes += 1
+        self.ledger.set_shares(shares, self.contenders.values())
+        if self.fairness is not None:
+            teams = shares.teams
+            users = {name: user.weight for name, user in shares.users.items()}
+            self.fairness.set_weights({name: team.weight for name, team in teams.items()}, users)
+            self.fairness.set_guaranteed({name: team.guaranteed for name, team in teams.items()})
 
     def add(self, demand: Demand, now: float) -> Contender:
         """Know an execution from now on; :meth:`wait` or :meth:`admit` it next."""
         run_seconds = DEFAULT_RUN_SECONDS if demand.run_seconds is None else demand.run_seconds
         contender = Contender(demand, self.room, run_seconds)
         self.contenders[contender.id] = contender
+        self.ledger.open(contender)
         contender.key = self._key(contender, now)
         return contender
 
@@ -149,13 +156,15 @@ class Planner:
         self.end(contender)
         self.leave(contender)
         for need, counts in enumerate(contender.going):
-            self.room.expect(contender.fittings[need], list(counts.items()), -1)
+            self._expect(contender, need, list(counts.items()), -1)
         for fitting, counts in contender.held():
             self._give_up(contender, fitting, list(counts.items()), now)
         for need, counts in enumerate(contender.elastic):
-            for node in counts:
-                del self.lent[execution_id, need, node]
+            for node, count in counts.items():
+                self.lent.end(contender, need, node, count)
         self._expect_end(contender, None)
+        contender.is_admitted = False
+        self.ledger.note(contender)
         del self.contenders[execution_id]
         for fitting in contender.fittings:
             self.room.forget(fitting)
@@ -164,6 +173,7 @@ class Planner:
         """Note whether it wants more, after what it misses has changed."""
         self._sort_in(self.growing, contender, wants=contender.is_incomplete)
         self._sort_in(self.homeless, contender, wants=contender.is_homeless)
+        self.ledger.note(contender)
 
     # What becomes of the room.
 
@@ -195,15 +205,16 @@ class Planner:
         """Have instances stop working; they hold their room until they are :meth:`gone`."""
         self._remove(contender, need, place, now, elastic=elastic)
         contender.count(contender.going, need, *place)
-        self.room.expect(contender.fittings[need], [place])
+        self._expect(contender, need, [place], 1)
 
     def gone(self, contender: Contender, need: int, place: tuple[int, int], now: float) -> None:
         """Have instances that were being stopped give their room up."""
         self.changes += 1
         node, count = place
         contender.count(contender.going, need, node, -count)
-        self.room.expect(contender.fittings[need], [place], -1)
+        self._expect(contender, need, [place], -1)
         self._give_up(contender, contender.fittings[need], [place], now)
+        self.ledger.note(contender)
 
     def drop_claims(self) -> None:
         """Hold nothing for anybody any more."""
@@ -232,28 +243,27 @@ class Planner:
             if now - submitted_at <= self.sharing.patience_seconds:
                 break
             overdue.add(execution_id)
-            if not self.is_excluded(self.contenders[execution_id]):
-                yield self.contenders[execution_id]
-        for contender in self.waiting:
-            if contender.is_excluded is not False and self.is_excluded(contender):
-                continue
-            if contender.id not in overdue:
+            contender = self.contenders[execution_id]
+            if not self.is_passed_over(contender):
                 yield contender
+            elif not contender.is_excluded and self.ledger.why_never(contender) is None:
+                charge_start(contender)  # so that its own user's smaller ones do not starve it
+        for contender in self.waiting:
+            may_be_out = contender.is_excluded is not False or contender.allowances
+            if contender.id in overdue or (may_be_out and self.is_passed_over(contender)):
+                continue
+            yield contender
+
+    def is_passed_over(self, contender: Contender) -> bool:
+        """Whether nothing but other nodes or its own user's quota keeps it from starting."""
+        if self.is_excluded(contender):
+            return True
+        contender.is_over = bool(contender.allowances) and self.ledger.passes_over(contender)
+        return contender.is_over
 
     def least(self, contender: Contender) -> list[Lack]:
         """Return what it must get at once, or it gets nothing."""
-        if self.sharing.generation != "rigid":
-            return lacks(contender)
-        return [
-            Lack(need.service, need.shape, essential + elastic)
-            for need, essential, elastic in zip(
-                contender.demand.needs,
-                contender.essential_missing,
-                contender.elastic_missing,
-                strict=True,
-            )
-            if essential + elastic
-        ]
+        return lacks(contender, all_together=self.sharing.generation == "rigid")
 
     def is_excluded(self, contender: Contender) -> bool:
         """Whether it could not start even if nothing else ran: it must not block the others."""
@@ -276,14 +286,17 @@ class Planner:
             for order in (self.waiting, self.growing, self.homeless):
                 order.sort()
         if self.fairness is not None:
-            self.fairness.now = now
+            self.fairness.begin_plan(now)
         self.drop_claims()
+        self.ledger.begin_plan()
         known, retry_at = self.blocked_at(now), self._found_blocked[2]
         plan = self._generation(self, now)
         if plan.blocked is not None:
             if plan.blocked == known:  # it was not tried again
                 plan.retry_at = min(plan.retry_at, retry_at)
             self._found_blocked = (plan.blocked, self.changes, plan.retry_at)
+        if self.fairness is not None:
+            self.fairness.end_plan()
         return plan
 
     def blocked_at(self, now: float) -> int | None:
@@ -316,6 +329,13 @@ class Planner:
             contender.elastic_missing[lending.need] += count
             self.refresh(contender)
 
+    def _expect(self, contender: Contender, need: int, places: Places, sign: int) -> None:
+        """Count the room of these places as coming, or (with -1) no longer."""
+        fitting = contender.fittings[need]
+        self.room.expect(fitting, places, sign)
+        if self.fairness is not None:
+            self.fairness.expect(contender, fitting, sign * sum(count for _, count in places))
+
     def _give_up(self, contender: Contender, fitting: Fitting, places: Places, now: float) -> None:
         self.room.give(fitting, places)
         if self.fairness is not None:
@@ -341,16 +361,12 @@ class Planner:
             contender.count(held, need, node, count)
             more += count
             if elastic:
-                key = (contender.id, need, node)
-                earlier = self.lent.pop(key, None)  # the newest stand last
-                lent, at = (count, since)
-                if earlier is not None:
-                    lent, at = (earlier.count + count, max(earlier.at, since))
-                self.lent[key] = Lending(contender, need, node, lent, at)
+                self.lent.lend(contender, need, node, count, since)
         if self.fairness is not None:
             self.fairness.count(contender, contender.fittings[need], more, now)
         contender.advance(now, more)
         self._expect_end(contender, now)
+        self.ledger.note(contender)
 
     def _remove(
         self, contender: Contender, need: int, place: tuple[int, int], now: float, *, elastic: bool
@@ -358,12 +374,10 @@ class Planner:
         node, count = place
         contender.count(contender.elastic if elastic else contender.essential, need, node, -count)
         if elastic:
-            lending = self.lent[contender.id, need, node]
-            lending.count -= count
-            if not lending.count:
-                del self.lent[contender.id, need, node]
+            self.lent.end(contender, need, node, count)
         contender.advance(now, -count)
         self._expect_end(contender, now)
+        self.ledger.note(contender)
 
     def _expect_end(self, contender: Contender, now: float | None) -> None:
         """Note when it is believed to end; with None that it has ended."""

@@ -4,26 +4,27 @@ Only as many as needed, those first whose loss is small, and never so that it co
 gives: the sum of the delays of those that shrink must be less than what the other one gains.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from math import inf
-from operator import le
+from operator import add, le
 from typing import TYPE_CHECKING
 
 from zoe.model.zapp import Kind
 from zoe.scheduler.backfill import reserve
 from zoe.scheduler.contender import Contender, relative_speed
 from zoe.scheduler.gang import Gang, place_gang
+from zoe.scheduler.lending import Lending
 from zoe.scheduler.room import Room
 
 if TYPE_CHECKING:
     from zoe.scheduler.plan import Plan
-    from zoe.scheduler.planner import Lending, Planner
+    from zoe.scheduler.planner import Planner
 
 HOUR = 3600.0
 INTERACTIVE_WEIGHT = 10.0
 """A second that somebody sits and waits weighs as much as so many of batch executions."""
 
-Taken = list[tuple["Lending", int]]
+Taken = list[tuple[Lending, int]]
 
 
 def clear(planner: "Planner", contender: Contender, plan: "Plan", now: float) -> Taken:
@@ -32,74 +33,144 @@ def clear(planner: "Planner", contender: Contender, plan: "Plan", now: float) ->
     Those that lose least come first, of equal ones the newest. No more than needed, none that would
     be idle, and none at all if not even all of them would do, or if it is not worth it.
     """
-    lent, retry_at = _takeable(planner, contender, plan, now)
     chosen: Taken = []
-    if lent and _could_do(planner, contender, lent):
-        chosen = _least(planner.room, contender, lent)
+    if _could_do(planner, contender):
+        chosen = _least(planner, contender, plan, now)
         taken = sum(one.instances for one in plan.take_back)
         if sum(count for _, count in chosen) > planner.sharing.reclaim_per_plan - taken:
             chosen = []
-    if not chosen:
-        plan.retry_at = min(plan.retry_at, retry_at)
-    elif not _is_worth(planner, contender, chosen, plan, now):
-        chosen = []
+        is_due = _is_due(planner, contender)
+        if chosen and not (is_due or _is_worth(planner, contender, chosen, plan, now)):
+            chosen = []
     for lending, _ in chosen:
         lending.contender.shrunk_at.append(now)
     return chosen
 
 
-def _takeable(
+def takeable(
     planner: "Planner", contender: Contender, plan: "Plan", now: float
-) -> tuple[Taken, float]:
-    """Return what may be taken back, in order.
+) -> Iterator[tuple[Lending, int]]:
+    """Yield what may be taken back for an execution, what loses least first.
 
-    Also when there will be more, because instances have had their time or an hour is over.
+    Other teams keep what they are guaranteed. When there will be more, the plan is told.
     """
     sharing, fairness = planner.sharing, planner.fairness
     taken: dict[int, int] = {}
+    of_teams: dict[str, list[int]] = {}
     for lending, count, _ in plan.take_back:
         taken[id(lending)] = taken.get(id(lending), 0) + count
-    retry_at = inf
-    lent: list[tuple[float, float, int, Lending, int]] = []
-    for one in reversed(planner.lent.values()):
+        _add(of_teams, lending, count)
+    from_when: dict[int, float] = {}
+    """Of executions that have been looked at: when they may be shrunk again."""
+    for one in planner.lent.cheapest_first():
         other = one.contender
-        left = one.count - taken.get(id(one), 0)
+        left = one.count - taken.get(id(one), 0) if taken else one.count
         if not left or other.is_ending or not planner.room.is_open[one.node]:
             continue
-        if fairness is not None and not fairness.may_take(contender, other):
-            continue
-        while other.shrunk_at and other.shrunk_at[0] <= now - HOUR:
-            del other.shrunk_at[0]
-        free_at = one.at + sharing.grant_seconds
-        if len(other.shrunk_at) >= sharing.reclaim_per_hour:
-            free_at = max(free_at, other.shrunk_at[0] + HOUR)
+        if other.id not in from_when:
+            from_when[other.id] = _shrinkable_from(planner, other, now)
+            if fairness is not None and not fairness.may_take(contender, other):
+                from_when[other.id] = inf
+        free_at = max(one.at + sharing.grant_seconds, from_when[other.id])
         if free_at > now:
-            retry_at = min(retry_at, free_at)
-        else:
-            lost = _lost_seconds(planner, one, now)
-            lent.append((lost, -one.at, len(lent), one, left))
-    lent.sort()
-    return [(one, left) for _, _, _, one, left in lent], retry_at
+            plan.retry_at = min(plan.retry_at, free_at)
+            continue
+        if fairness is not None and other.demand.team != contender.demand.team:
+            known = of_teams.setdefault(other.demand.team, [0, 0, 0])
+            left = fairness.spare(other.demand.team, known, one.size, left)
+            _add(of_teams, one, left)
+        if left:
+            yield one, left
 
 
-def _least(room: Room, contender: Contender, lent: Taken) -> Taken:
-    """Return what of the shortest beginning of ``lent`` that is enough is needed, or nothing.
+def _add(of_teams: dict[str, list[int]], one: Lending, count: int) -> None:
+    amounts = of_teams.setdefault(one.contender.demand.team, [0, 0, 0])
+    for number, amount in enumerate(one.size):
+        amounts[number] += amount * count
+
+
+def _shrinkable_from(planner: "Planner", contender: Contender, now: float) -> float:
+    """Return when elastic instances of an execution may be taken back again."""
+    while contender.shrunk_at and contender.shrunk_at[0] <= now - HOUR:
+        del contender.shrunk_at[0]
+    is_full = len(contender.shrunk_at) >= planner.sharing.reclaim_per_hour
+    return contender.shrunk_at[0] + HOUR if is_full else now
+
+
+def _is_due(planner: "Planner", contender: Contender) -> bool:
+    """Whether its team has less than it is guaranteed: what others borrow has to be given back."""
+    fairness = planner.fairness
+    return fairness is not None and fairness.is_below(contender.demand.team)
+
+
+def _least(planner: "Planner", contender: Contender, plan: "Plan", now: float) -> Taken:
+    """Return what of the shortest beginning of what may be taken back is needed, or nothing.
 
     The search doubles the length, then halves the step; it takes it that more room never hurts.
     """
-    too_few, enough = 0, 1
-    while enough < len(lent) and _seat_after(room, contender, lent[:enough]) is None:
-        too_few, enough = enough, enough * 2
-    enough = min(enough, len(lent))
-    while enough - too_few > 1:
+    room = planner.room
+    there = _coming_in_all(room)
+    wanted = contender.total_missing()
+    trial = _Trial(room, contender)
+    lent = trial.lent
+    too_few, next_try = 0, 1
+    seats = None
+    for one, count in takeable(planner, contender, plan, now):
+        lent.append((one, count))
+        fitting = one.contender.fittings[one.need]
+        there[0] += fitting.cores * count
+        there[1] += fitting.memory * count
+        there[2] += fitting.gpus * count
+        if len(lent) >= next_try and (room.is_overdrawn or all(map(le, wanted, there))):
+            seats = trial.seats_without(len(lent))
+            if seats is not None:
+                break
+            too_few, next_try = len(lent), 2 * len(lent)
+    if seats is None and len(lent) > too_few:
+        seats = trial.seats_without(len(lent))
+    enough = len(lent)
+    while seats is not None and enough - too_few > 1:
         middle = (too_few + enough) // 2
-        if _seat_after(room, contender, lent[:middle]) is None:
+        fewer = trial.seats_without(middle)
+        if fewer is None:
             too_few = middle
         else:
-            enough = middle
-    seats = _seat_after(room, contender, lent[:enough])
-    if seats is None:
-        return []
+            enough, seats = middle, fewer
+    trial.undo()
+    return [] if seats is None else _needed_for(room, contender, seats, lent[:enough])
+
+
+class _Trial:
+    """Where an essential set would go after the first so many of ``lent`` had gone."""
+
+    def __init__(self, room: Room, contender: Contender) -> None:
+        self.lent: Taken = []
+        self._room = room
+        self._contender = contender
+        self._gone = 0
+
+    def seats_without(self, count: int) -> Gang | None:
+        """Take it that this many have gone, and say where it would go then."""
+        self._let_go(count)
+        seats = place_gang(self._room, self._contender, coming=True)
+        for need, places in seats or ():
+            self._room.release(self._contender.fittings[need], places, coming=True)
+        return seats
+
+    def undo(self) -> None:
+        """Take it that none has gone."""
+        self._let_go(0)
+
+    def _let_go(self, count: int) -> None:
+        first, last = sorted((self._gone, count))
+        sign = 1 if count > self._gone else -1
+        for one, instances in self.lent[first:last]:
+            self._room.expect(one.contender.fittings[one.need], [(one.node, instances)], sign)
+        self._gone = count
+
+
+def _needed_for(room: Room, contender: Contender, seats: Gang, lent: Taken) -> Taken:
+    """Return what has to go so that an essential set fits where it is to go."""
     short: dict[int, list[int]] = {}
     for need, places in seats:
         fitting = contender.fittings[need]
@@ -108,30 +179,17 @@ def _least(room: Room, contender: Contender, lent: Taken) -> Taken:
             for number, each in enumerate((fitting.cores, fitting.memory, fitting.gpus)):
                 lacks_there[number] += each * count
     by_node: dict[int, Taken] = {node: [] for node in short}
-    for lending, count in lent[:enough]:
+    for lending, count in lent:
         if lending.node in by_node:
             by_node[lending.node].append((lending, count))
     return [each for node in sorted(short) for each in _enough(by_node[node], short[node])]
-
-
-def _seat_after(room: Room, contender: Contender, chosen: Taken) -> Gang | None:
-    """Say where an essential set would go after these had gone."""
-    for one, count in chosen:
-        room.expect(one.contender.fittings[one.need], [(one.node, count)])
-    seats = place_gang(room, contender, coming=True)
-    for need, places in seats or ():
-        room.release(contender.fittings[need], places, coming=True)
-    for one, count in chosen:
-        room.expect(one.contender.fittings[one.need], [(one.node, count)], -1)
-    return seats
 
 
 def _enough(lent: Taken, short: list[int]) -> Taken:
     """Return as few instances of one node as give it what is short there, in their order."""
     chosen = []
     for lending, there in lent:
-        fitting = lending.contender.fittings[lending.need]
-        each = (fitting.cores, fitting.memory, fitting.gpus)
+        each = lending.size
         helpful = [-(-less // one) for less, one in zip(short, each, strict=True) if less > 0 < one]
         count = min(there, max(helpful, default=0))
         if count:
@@ -147,7 +205,7 @@ def _enough(lent: Taken, short: list[int]) -> Taken:
     return least[::-1]
 
 
-def _lost_seconds(planner: "Planner", lending: "Lending", now: float) -> float:
+def _lost_seconds(planner: "Planner", lending: Lending, now: float) -> float:
     """Return how much work of one instance is lost at most; none, if it can hand it over."""
     if lending.contender.demand.needs[lending.need].hands_over:
         return 0.0
@@ -163,10 +221,7 @@ def _is_worth(
     instances advances so much more slowly for that time, or until the other one has ended, and does
     again what is lost. When nobody can tell how long it would wait, it is worth it.
     """
-    planned: dict[int, Gang] = {}
-    for grant in plan.grants:
-        planned.setdefault(grant.contender.id, []).append((grant.need, grant.places))
-    reservation = reserve(planner, contender, now, planned)
+    reservation = reserve(planner, contender, now, plan.gangs())
     if reservation is None or reservation.at <= now:
         return True
     gain = reservation.at - now
@@ -197,15 +252,15 @@ def _by_execution(chosen: Taken) -> Iterable[tuple[Contender, Taken]]:
     return [(lendings[0][0].contender, lendings) for lendings in lost.values()]
 
 
-def _could_do(planner: "Planner", contender: Contender, lent: Taken) -> bool:
+def _could_do(planner: "Planner", contender: Contender) -> bool:
     """Whether there is enough in all, wherever it is."""
-    room = planner.room
+    there = map(add, _coming_in_all(planner.room), planner.lent.total)
+    return planner.room.is_overdrawn or all(map(le, contender.total_missing(), there))
+
+
+def _coming_in_all(room: Room) -> list[int]:
     there = [max(0, free) for free in room.free]
     for more in room.delta.values():
         for number in range(3):
             there[number] += max(0, more[number])
-    for one, count in lent:
-        fitting = one.contender.fittings[one.need]
-        for number, each in enumerate((fitting.cores, fitting.memory, fitting.gpus)):
-            there[number] += each * count
-    return room.is_overdrawn or all(map(le, contender.total_missing(), there))
+    return there

@@ -250,6 +250,10 @@ class Room:
 
     # Finding room.
 
+    def is_known_full(self, fitting: Fitting) -> bool:
+        """Whether it was found to fit nowhere, and nothing has come free since."""
+        return fitting.full_at == self._grown_before + len(self._grown)
+
     def place(
         self, fitting: Fitting, wanted: int, avoid: Iterable[int] = (), *, coming: bool = False
     ) -> Places:
@@ -257,9 +261,9 @@ class Room:
 
         With ``coming``, in what is coming: that holds it.
         """
-        grown = self._grown_before + len(self._grown)
-        if not coming and fitting.full_at == grown:
+        if not coming and self.is_known_full(fitting):
             return []
+        grown = self._grown_before + len(self._grown)
         alone = fitting.shape.spread
         shunned = frozenset(avoid)
         places: Places = []
@@ -322,8 +326,8 @@ class Room:
     def _ranked(self, fitting: Fitting, among: Iterable[int], *, coming: bool) -> list[int]:
         """Return which of these nodes have room for one, in the order of the rank."""
         cores, memory, gpus, delta = self.cores, self.memory, self.gpus, self.delta
-        if delta:  # what is held or coming decides, too
-            found = [node for node in among if self._copies(fitting, node, coming=coming)]
+        if coming and delta:
+            found = [node for node in among if self._copies(fitting, node, coming=True)]
         else:
             least_cores, least_memory = fitting.cores or _LEAST, fitting.memory or _LEAST
             if fitting.gpus:
@@ -333,6 +337,12 @@ class Room:
                 for node in among
                 if cores[node] >= least_cores and memory[node] >= least_memory
             ]
+            if delta:  # what is held for others decides, too
+                found = [
+                    node
+                    for node in found
+                    if node not in delta or self._copies(fitting, node, coming=False)
+                ]
         if len(found) > 1:
             free = (cores, memory, gpus)[fitting.rank]
             if coming and delta:  # so that it makes no difference what of it is free already

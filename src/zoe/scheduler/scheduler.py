@@ -18,6 +18,7 @@ from zoe.model.execution import (
     Reason,
     ServiceInstance,
 )
+from zoe.model.quota import EXCEEDS_QUOTA, Accounts
 from zoe.scheduler import lifecycle, words
 from zoe.scheduler.allocator import Allocator
 from zoe.scheduler.decisions import Decision, StartInstance, StopInstance, WakeAt
@@ -32,6 +33,7 @@ from zoe.scheduler.events import (
     NodesObserved,
     OrphanObserved,
     ScaleRequested,
+    SharesSet,
     StartFailed,
     StopFailed,
     TerminationRequested,
@@ -98,6 +100,11 @@ class Scheduler:
         return tuple(self._state.nodes.values())
 
     @property
+    def shares(self) -> Accounts:
+        """What users and teams may have, as it was last set."""
+        return self._planner.shares
+
+    @property
     def next_wake(self) -> float | None:
         """The time of the last ``WakeAt`` that has not come yet."""
         return self._wake
@@ -137,7 +144,7 @@ class Scheduler:
         planned, reason = self._allocator.would_admit(execution)
         if reason is None:
             return Admission(True, True, tuple(planned), ())
-        can_ever_fit = reason.code != NEVER
+        can_ever_fit = reason.code not in (NEVER, EXCEEDS_QUOTA)
         with self._allocator.imagined(execution) as contender:
             position = self._planner.waiting.position(contender.id) if can_ever_fit else None
         return Admission(False, can_ever_fit, (), (reason,), position)
@@ -167,7 +174,7 @@ class Scheduler:
             execution_id: record.base.started_at + limit
             for execution_id, record in self._state.admitted.items()
             if record.base.started_at is not None
-            if (limit := record.base.zapp.time_limit_seconds) is not None
+            if (limit := record.base.limit_seconds) is not None
         }
         history = self._state.history.about(chain(demands, first))
         return Snapshot(freeze(planner, depth), now, history, deadlines)
@@ -198,6 +205,10 @@ class Scheduler:
                 self._orphan_observed(instance_id, attempt)
             case NodesObserved(nodes):
                 self._nodes_observed(nodes)
+            case SharesSet(shares):
+                self._planner.set_shares(shares)
+                self._allocator.shares_set()
+                self._unsettled = True
             case WokeUp():
                 self._wake = None  # an alarm that rang early is set again
 
@@ -226,7 +237,7 @@ class Scheduler:
             self._allocator.join(record)
             return
         self._lose_missing_nodes(record)
-        limit = execution.zapp.time_limit_seconds
+        limit = execution.limit_seconds
         if limit is not None and execution.started_at is not None:
             self._state.wake_at(execution.started_at + limit, execution.id)
         for instance in record.instances.values():

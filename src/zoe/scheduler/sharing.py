@@ -25,7 +25,8 @@ class Sharing:
     lost_seconds: float = inf
     """How much work an instance that is taken back loses at most, unless it hands it over."""
     backfill: str = "easy"
-    """``easy``: who does not delay the first that is blocked may overtake it. ``none``: nobody."""
+    """Who may overtake: with ``easy``, who does not delay the first that is blocked; with
+    ``conservative``, who delays none of those before it; with ``none``, nobody."""
     backfill_depth: int = 1000
     """How many waiting executions are looked at behind the first that is blocked."""
     patience_seconds: float = 7 * DAY

@@ -112,9 +112,11 @@ class Record:
             execution.submitted_at,
             needs,
             execution.owner,
+            execution.team,
             kind=execution.zapp.kind,
             application=execution.zapp.name,
             run_seconds=execution.zapp.time_limit_seconds,
+            limit_seconds=execution.zapp.time_limit_seconds,
         )
 
     def missing_essential(self, name: str) -> list[int]:
@@ -238,12 +240,13 @@ class State:
         status: ExecutionStatus,
         reason: str,
         end: ExecutionEnd | None = None,
+        time_limit_seconds: float | None = None,
     ) -> None:
-        """Decide that an execution goes to ``status``."""
+        """Decide that an execution goes to ``status``; the time limit is one that a quota sets."""
         check_execution_transition(record.base.status, status)
         changed = replace(record.base, status=status, reasons=(), queue_position=None)
         if status is ExecutionStatus.STARTING:
-            changed = replace(changed, started_at=self.now)
+            changed = replace(changed, started_at=self.now, time_limit_seconds=time_limit_seconds)
         if end is not None:
             changed = replace(changed, end=end)
         if status in ENDED:
@@ -257,7 +260,9 @@ class State:
             self.admitted[changed.id] = record
         else:
             self.admitted.pop(changed.id, None)
-        self.decisions.append(SetStatus(changed.id, status, self.now, reason, end))
+        self.decisions.append(
+            SetStatus(changed.id, status, self.now, reason, end, time_limit_seconds)
+        )
 
     def set_instance(
         self, record: Record, instance: ServiceInstance, reason: str, cause: Cause | None = None

@@ -48,6 +48,8 @@ class Unknown(StrEnum):
 
     NEVER = "can-never-start"
     """It asks for what the nodes do not have."""
+    FORBIDDEN = "exceeds-quota"
+    """A quota forbids it, whatever else runs."""
     OPEN_END = "open-end"
     """It needs room of executions of which nobody can tell when they end."""
     BEYOND = "too-far"
@@ -97,9 +99,13 @@ def forecast(
     first = thaw(snapshot.planner)
     everybody = [each.id for each in first.waiting]
     asked = set(everybody if wanted is None else wanted).intersection(everybody)
-    never = {each for each in asked if first.is_excluded(first.contenders[each])}
-    estimates = {each: Estimate(None, None, Unknown.NEVER) for each in never}
-    asked -= never
+    estimates = {}
+    for contender in (first.contenders[each] for each in asked):
+        if first.is_excluded(contender):
+            estimates[contender.id] = Estimate(None, None, Unknown.NEVER)
+        elif first.ledger.why_never(contender) is not None:
+            estimates[contender.id] = Estimate(None, None, Unknown.FORBIDDEN)
+    asked -= estimates.keys()
     possible = {
         each.id: (
             each.demand.owner,
@@ -216,6 +222,8 @@ class _Sample:
         self.starts[contender.id] = self.now
         self.missing.discard(contender.id)
         limit = contender.demand.run_seconds
+        if limit is None:
+            limit = self.planner.ledger.time_limit(contender)
         if self.snapshot.deadlines is not None and limit is not None:
             self._deadlines[contender.id] = self.now + limit
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, fields, replace
 from zoe.model.cluster import Node
 from zoe.model.did_you_mean import suggestion
 from zoe.model.errors import ZoeError
-from zoe.scheduler.plan import GENERATIONS
+from zoe.scheduler.generations import GENERATIONS
+from zoe.scheduler.plan import BACKFILLS
 from zoe.scheduler.queue import POLICIES
 from zoe.scheduler.sharing import Sharing
 from zoe.sim.workloads.numbers import number, whole
 
-BACKFILLS = ("none", "easy")
 NAMES: Mapping[str, Iterable[str]] = {
     "generation": GENERATIONS,
     "policy": POLICIES,
@@ -78,7 +78,14 @@ def changed(sharing: Sharing, word: str) -> Sharing:
     for setting, names in NAMES.items():
         if word in names and word != "none":
             return _with(sharing, setting, word)
-    known = [*GENERATIONS, *POLICIES, *BACKFILLS[1:], "reclaim", "no-reclaim", "no-backfill"]
+    known = [
+        *GENERATIONS,
+        *POLICIES,
+        *sorted(BACKFILLS.keys() - {"none"}),
+        "reclaim",
+        "no-reclaim",
+        "no-backfill",
+    ]
     raise VariantInvalid(
         f"{word[:40]!r} is no word for a way of sharing", hint=suggestion(word, known, "words")
     )

@@ -8,13 +8,16 @@ conformance suite.
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from zoe.model.change import Change
 from zoe.model.cluster import Node
 from zoe.model.errors import ZoeError
 from zoe.model.execution import Execution, ExecutionStatus, Forecast
 from zoe.model.zapp import ZApp
+
+if TYPE_CHECKING:  # it needs the errors below
+    from zoe.store.accounts import AccountBook
 
 
 class StoreUnavailable(ZoeError):
@@ -43,6 +46,8 @@ class NewExecution:
     source: str
     idempotency_key: str = ""
     """Unique per owner; the same key again returns the first execution and changes nothing."""
+    team: str = ""
+    """The team of the owner for which it runs; empty: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,10 @@ class Token:
 
 class Store(Protocol):
     """Everything durable. Every method may raise StoreUnavailable; nothing is half done then."""
+
+    @property
+    def accounts(self) -> "AccountBook":
+        """Users and teams with their shares."""
 
     async def open(self) -> None:
         """Connect and check the schema; raises with instructions when it is another version."""

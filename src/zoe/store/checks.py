@@ -46,6 +46,7 @@ def check_new(new: NewExecution) -> Any:
     """Raise NotStorable unless ``new`` can be stored; return its application as JSON."""
     check_text("name", new.name)
     check_text("owner", new.owner)
+    check_text("team", new.team)
     check_text("source", new.source)
     check_text("idempotency key", new.idempotency_key)
     document = to_json(new.zapp)

@@ -18,13 +18,9 @@ from zoe.model.change import (
 )
 from zoe.model.cluster import Node
 from zoe.model.errors import IllegalTransition
-from zoe.model.execution import (
-    ENDED,
-    Desired,
-    Execution,
-    ExecutionStatus,
-)
+from zoe.model.execution import ENDED, Desired, Execution, ExecutionStatus
 from zoe.store import checks, history
+from zoe.store.accounts import MemoryAccountBook
 from zoe.store.base import (
     HistoryEntry,
     NewExecution,
@@ -74,6 +70,7 @@ class MemoryStore:
         self._lease_end = 0.0
         self._tokens: dict[str, Token] = {}
         self._hints = Hints()
+        self.accounts = MemoryAccountBook()
 
     async def open(self) -> None:
         """Do nothing: memory is there."""
@@ -96,6 +93,7 @@ class MemoryStore:
             id=self._last_id,
             name=new.name,
             owner=new.owner,
+            team=new.team,
             zapp=new.zapp,
             submitted_at=self._now(),
         )

@@ -27,6 +27,7 @@ def with_status(execution: Execution, change: SetStatus) -> Execution:
         execution,
         status=change.status,
         started_at=change.at if is_starting else execution.started_at,
+        time_limit_seconds=change.time_limit_seconds or execution.time_limit_seconds,
         ended_at=change.at if change.status in ENDED else None,
         end=change.end or execution.end,
         reasons=execution.reasons if is_waiting else (),

@@ -15,6 +15,7 @@ from zoe.model.cluster import Node
 from zoe.model.codec import from_json
 from zoe.model.execution import ENDED, Desired, Execution, ExecutionStatus
 from zoe.store import checks, history
+from zoe.store.accounts import PostgresAccountBook
 from zoe.store.base import HistoryEntry, NewExecution, NotFound, Page, PastForecast, Token
 from zoe.store.changes import check_effect, missing, subject
 from zoe.store.database import Connection, Database
@@ -41,6 +42,7 @@ class PostgresStore:
         self._lease = Lease(self._database)
         self._listener = Listener(self._database.connect)
         self._submissions = Submissions(self._insert)
+        self.accounts = PostgresAccountBook(self._database)
 
     async def open(self) -> None:
         """Connect and check the schema; raises StoreUnavailable or SchemaMismatch."""
@@ -72,6 +74,7 @@ class PostgresStore:
             {
                 "name": new.name,
                 "owner": new.owner,
+                "team": new.team,
                 "zapp": Jsonb(checks.check_new(new)),
                 "source": new.source,
                 "idempotency_key": new.idempotency_key or None,

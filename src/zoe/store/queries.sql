@@ -1,8 +1,8 @@
 -- Every statement of zoe/store/postgres.py. "-- name: x" begins one; {x} inserts another.
 
 -- name: columns
-id, name, owner, zapp::text AS zapp, submitted_at, status, desired, desired_by, generation, elastic,
-started_at, ended_at, ending, reasons, queue_position, forecast, first_forecast
+id, name, owner, team, zapp::text AS zapp, submitted_at, status, desired, desired_by, generation, elastic,
+started_at, ended_at, ending, reasons, queue_position, time_limit_seconds, forecast, first_forecast
 
 -- name: columns_and_instances
 {columns}, (
@@ -23,8 +23,8 @@ SELECT pg_notify('zoe_changes', %(payload)s)
 
 -- name: submit
 WITH new AS (
-    INSERT INTO execution (name, owner, zapp, source, idempotency_key, submitted_at)
-    VALUES (%(name)s, %(owner)s, %(zapp)s, %(source)s, %(idempotency_key)s, {now})
+    INSERT INTO execution (name, owner, team, zapp, source, idempotency_key, submitted_at)
+    VALUES (%(name)s, %(owner)s, %(team)s, %(zapp)s, %(source)s, %(idempotency_key)s, {now})
     ON CONFLICT (owner, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING *
 ), event AS (
@@ -122,6 +122,7 @@ WITH changed AS (
     UPDATE execution
     SET status = %(status)s,
         started_at = CASE WHEN %(status)s = 'starting' THEN %(at)s ELSE started_at END,
+        time_limit_seconds = coalesce(%(time_limit_seconds)s, time_limit_seconds),
         ended_at = CASE WHEN %(is_ended)s THEN %(at)s END,
         ending = coalesce(%(end)s::jsonb, ending),
         reasons = CASE WHEN %(status)s = 'queued' THEN reasons ELSE '[]' END,
@@ -240,3 +241,26 @@ SELECT hash, name, "user", role, created_at FROM token WHERE hash = %(hash)s
 
 -- name: tokens
 SELECT hash, name, "user", role, created_at FROM token ORDER BY created_at, hash
+
+-- name: share_version
+SELECT version FROM share_version
+
+-- name: shares
+SELECT version,
+    (SELECT jsonb_agg(document ORDER BY name) FROM user_share) AS users,
+    (SELECT jsonb_agg(document ORDER BY name) FROM team_share) AS teams
+FROM share_version
+
+-- name: put_user
+INSERT INTO user_share (name, document) VALUES (%(name)s, %(document)s)
+ON CONFLICT (name) DO UPDATE SET document = excluded.document
+
+-- name: put_team
+INSERT INTO team_share (name, document) VALUES (%(name)s, %(document)s)
+ON CONFLICT (name) DO UPDATE SET document = excluded.document
+
+-- name: remove_user
+DELETE FROM user_share WHERE name = %(name)s
+
+-- name: remove_team
+DELETE FROM team_share WHERE name = %(name)s

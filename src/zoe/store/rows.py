@@ -39,6 +39,7 @@ def execution_of(row: Mapping[str, Any]) -> Execution:
         id=row["id"],
         name=row["name"],
         owner=row["owner"],
+        team=row["team"],
         zapp=_zapp(row["zapp"]),
         submitted_at=row["submitted_at"],
         status=ExecutionStatus(row["status"]),
@@ -52,6 +53,7 @@ def execution_of(row: Mapping[str, Any]) -> Execution:
         end=from_json(ExecutionEnd, row["ending"]) if row["ending"] else None,
         reasons=tuple(from_json(Reason, reason) for reason in row["reasons"]),
         queue_position=row["queue_position"],
+        time_limit_seconds=row["time_limit_seconds"],
         forecast=_forecast(row["forecast"]),
         first_forecast=_forecast(row["first_forecast"]),
     )
@@ -96,6 +98,7 @@ def statement_of(change: Change) -> tuple[str, dict[str, Any]]:
                 "status": change.status.value,
                 "is_ended": change.status in ENDED,
                 "end": Jsonb(to_json(change.end)) if change.end else None,
+                "time_limit_seconds": change.time_limit_seconds,
                 "at": change.at,
                 **line_parameters(line_of(change)),
             }

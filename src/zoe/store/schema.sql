@@ -53,6 +53,9 @@ CREATE TABLE execution (
     queue_position integer CHECK (queue_position >= 1),
     forecast jsonb,
     first_forecast jsonb, -- what was said first, to be judged by
+    team text COLLATE "C" NOT NULL DEFAULT '',
+    -- Set at admission where a quota has one and the application has none.
+    time_limit_seconds double precision CHECK (time_limit_seconds > 0),
     CONSTRAINT acknowledged_is_asked CHECK (acknowledged_generation <= generation),
     CONSTRAINT ended_has_time CHECK ((status IN ('terminated', 'failed')) = (ended_at IS NOT NULL)),
     CONSTRAINT only_waiting_has_reasons CHECK (
@@ -201,3 +204,35 @@ END $$;
 
 CREATE TRIGGER counted AFTER INSERT OR DELETE OR UPDATE OF status ON execution
     FOR EACH ROW EXECUTE FUNCTION count_execution();
+
+-- Users and teams with their quotas, weights and guaranteed shares.
+
+CREATE TABLE team_share (
+    name text COLLATE "C" PRIMARY KEY,
+    document jsonb NOT NULL -- the whole team, as zoe.model.codec writes it
+);
+
+CREATE TABLE user_share (
+    name text COLLATE "C" PRIMARY KEY,
+    document jsonb NOT NULL
+);
+
+-- Grows with each change of the two, so that asking whether there was one is cheap.
+CREATE TABLE share_version (
+    single boolean PRIMARY KEY DEFAULT true CHECK (single),
+    version bigint NOT NULL
+);
+
+INSERT INTO share_version (version) VALUES (0);
+
+CREATE FUNCTION count_share_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE share_version SET version = version + 1;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER counted AFTER INSERT OR UPDATE OR DELETE ON team_share
+    FOR EACH ROW EXECUTE FUNCTION count_share_change();
+
+CREATE TRIGGER counted AFTER INSERT OR UPDATE OR DELETE ON user_share
+    FOR EACH ROW EXECUTE FUNCTION count_share_change();

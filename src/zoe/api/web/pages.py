@@ -16,6 +16,7 @@ from zoe.api.cluster import master_view, node_views
 from zoe.api.errors import BadRequest, error_views
 from zoe.api.executions import LIVE, LOOK_SECONDS, check_scalable, find, forget
 from zoe.api.parts import Parts, parts_of
+from zoe.api.shares import ExceedsQuota
 from zoe.api.submission import read_choices, submit
 from zoe.api.web.render import document_lines, page, render
 from zoe.api.web.sign_in import SignedIn, form_of, is_live_request, reader, sign_in_routes
@@ -232,7 +233,7 @@ async def submit_form(
         problems = error_views(invalid.problems)
     except UnicodeDecodeError:
         message = f"{file} is not a text file."
-    except BadRequest as error:
+    except (BadRequest, ExceedsQuota) as error:
         message = f"{error} {error.hint}".strip()
     response = page(
         "submit.html",

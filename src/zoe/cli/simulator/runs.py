@@ -1,6 +1,6 @@
 """Runs simulations, in processes of their own where there are several.
 
-A worker ends when it is asked to, on ctrl-C, and when the process that started it has gone.
+A worker ends when it is asked to, and when the process that started it has gone.
 """
 
 import multiprocessing
@@ -81,9 +81,14 @@ def _in_processes(
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(plan,))
     try:
-        asked: dict[Future[tuple[Run, Result | None]], tuple[int, int]] = {
-            pool.submit(_do, task): task for task in tasks
-        }
+        # Workers begin with ctrl-C blocked: this process alone takes it, and ends them.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            asked: dict[Future[tuple[Run, Result | None]], tuple[int, int]] = {
+                pool.submit(_do, task): task for task in tasks
+            }
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         for future in as_completed(asked):
             yield asked[future], future.result()
             done()
@@ -107,7 +112,6 @@ _plan: Plan
 def _begin(plan: Plan) -> None:
     global _plan
     _plan = plan
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # ctrl-C ends a worker without a traceback
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
