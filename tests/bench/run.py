@@ -1,7 +1,7 @@
 """Measures Zoe and prints one JSON line for each figure.
 
 ``python tests/bench/run.py [suite ...]``: without a name, all suites, one after the other, in about
-six minutes. Each works in a folder of its own that is removed afterwards, on free ports.
+twenty minutes. Each works in a folder of its own that is removed afterwards, on free ports.
 docs/reference/benchmarks.md says what the figures mean.
 """
 

@@ -290,6 +290,7 @@ def test_ctrl_c_ends_it_with_all_its_processes(folder: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
         process_group=0,
+        preexec_fn=heed_ctrl_c,
     )
     assert process.stderr is not None
     try:
@@ -304,6 +305,11 @@ def test_ctrl_c_ends_it_with_all_its_processes(folder: Path) -> None:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
+
+
+def heed_ctrl_c() -> None:
+    """Whoever runs the tests in the background has it ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_until(is_so: Callable[[], bool], otherwise: str) -> None:

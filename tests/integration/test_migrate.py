@@ -151,4 +151,4 @@ async def test_executions_that_are_there_already_run_for_no_team(empty_url: str)
 
 
 def test_the_migrations_are_numbered() -> None:
-    assert [each.number for each in read_migrations()] == [1, 2, 3]
+    assert [each.number for each in read_migrations()] == [1, 2, 3, 4]

@@ -51,7 +51,7 @@ def test_a_wait_for_a_quota_says_so_and_ends_when_it_is_raised(tmp_path: Path) -
         assert "admin may run 1 execution at a time; 1 (first) runs" in said
         assert "admin may run 1 execution" in deployment.zoe("why", "second")
         assert "admin may run 1 execution" in deployment.zoe("show", "second")
-        assert "It would wait:" in deployment.zoe("plan", "nap.yaml")
+        assert "It would wait, number 2 in the queue:" in deployment.zoe("plan", "nap.yaml")
         assert placed(deployment, "first") == 5  # elastic growth stops at one core
         assert "executions  1       1 " in deployment.zoe("usage")
 

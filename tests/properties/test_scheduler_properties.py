@@ -579,6 +579,7 @@ OPTIONS = [
     {"generation": "rigid"},
     {"quotas": True},
     {"reclaim": False, "quotas": True},
+    {"backfill": "conservative", "quotas": True},
     {"policy": "fair", "half_life_seconds": 100.0, "quotas": True},
     {"policy": "fair", "grant_seconds": 20.0, "reclaim_per_hour": 2, "quotas": True},
     {"policy": "fair", "quotas": "guarantees"},

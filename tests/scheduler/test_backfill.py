@@ -121,3 +121,16 @@ def test_conservative_waits_for_one_of_which_nobody_can_tell() -> None:
     submit(planner, 2, 2, 10.0)
     submit(planner, 3, 1, 1.0)
     assert starts(planner) == []
+
+
+def test_run_times_are_learnt_where_none_is_declared() -> None:
+    """The last one may overtake if five like it have ended before, not if four have."""
+    crowd = [uniform_job(n, n * 20.0, 10.0, 2, 0, UNIT) for n in range(5)]
+    long = uniform_job(10, 100.0, 100.0, 6, 0, UNIT, run_seconds=100.0)
+    blocked = uniform_job(11, 101.0, 10.0, 10, 0, UNIT, run_seconds=10.0)
+    late = uniform_job(12, 102.0, 10.0, 2, 0, UNIT)
+    for known, starts_at in ((crowd, 102.0), (crowd[:4], 210.0)):
+        planner = Planner(Sharing())
+        result = simulate([*known, long, blocked, late], [Node("n", UNIT * 10)], planner)
+        begun = {one.job.id: one.started for one in result.outcomes}
+        assert (begun[11], begun[12]) == (200.0, starts_at)

@@ -169,8 +169,11 @@ def test_nothing_is_kept_for_what_can_never_start(essential: int, cores: int) ->
     assert has([never, small]) == [0, 1]
 
 
-def test_who_may_overtake_does_not_use_up_the_quota_of_the_one_that_is_blocked() -> None:
-    planner = planner_of(Quota(cores_milli=9000), cores=10)
+@pytest.mark.parametrize("backfill", ["easy", "conservative"])
+def test_who_may_overtake_does_not_use_up_the_quota_of_the_one_that_is_blocked(
+    backfill: str,
+) -> None:
+    planner = planner_of(Quota(cores_milli=9000), cores=10, backfill=backfill)
     submit(planner, 1, 6, owner="v", run_seconds=1000.0)
     commit(planner)
     blocked = submit(planner, 2, 8, at=1.0, run_seconds=10.0)
@@ -178,6 +181,18 @@ def test_who_may_overtake_does_not_use_up_the_quota_of_the_one_that_is_blocked()
     others = submit(planner, 4, 2, at=3.0, owner="w", run_seconds=10.0)
     commit(planner, 5.0)
     assert (blocked.has, mine.has, others.has) == (0, 0, 2)
+
+
+@pytest.mark.parametrize(("backfill", "has_room"), [("easy", 2), ("conservative", 0)])
+def test_conservative_reserves_the_quota_of_everybody_before(backfill: str, has_room: int) -> None:
+    planner = planner_of(Quota(cores_milli=9000), cores=10, backfill=backfill)
+    submit(planner, 1, 6, owner="v", run_seconds=1000.0)
+    commit(planner)
+    submit(planner, 2, 8, at=1.0, owner="w", run_seconds=10.0)
+    submit(planner, 3, 8, at=2.0, run_seconds=10.0)
+    last = submit(planner, 4, 2, at=3.0, run_seconds=10.0)
+    commit(planner, 5.0)
+    assert last.has == has_room
 
 
 def test_shares_are_there_for_everybody_who_plans() -> None:

@@ -70,6 +70,18 @@ def test_nothing_is_written_when_nothing_has_changed() -> None:
     assert not [each for each in decisions if isinstance(each, Defer)]
 
 
+@pytest.mark.parametrize("backfill", ["easy", "conservative"])
+def test_who_may_overtake_does_so_on_arrival(backfill: str) -> None:
+    scheduler = Scheduler(Sharing(backfill=backfill))
+    scheduler.handle(NodesObserved((Node("n1", Resources(4000)),)), 0.0)
+    for number, (cores, limit) in enumerate([(3, 100.0), (4, 10.0), (1, 10.0)]):
+        service = Service("s", resources=Resources(cores * 1000), monitor=True)
+        zapp = ZApp("app", Kind.BATCH, (Framework("f", (service,)),), limit)
+        execution = Execution(number, "e", "u", zapp, number)
+        scheduler.handle(ExecutionSubmitted(execution), number)
+    assert scheduler.queue() == (1,)
+
+
 @pytest.mark.parametrize("policy", POLICIES)
 def test_the_queue_keeps_its_order(policy: str) -> None:
     planner = Planner(Sharing(policy=policy))

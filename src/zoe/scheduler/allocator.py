@@ -94,7 +94,7 @@ class Allocator:
         blocked = planner.contenders.get(planner.blocked_at(self._state.now) or 0)
         if blocked is None or blocked is contender or blocked.id not in planner.waiting:
             return False
-        may_overtake = planner.sharing.backfill == "easy" and fits(planner.room, contender)
+        may_overtake = planner.sharing.backfill != "none" and fits(planner.room, contender)
         is_behind = planner.fairness is None and blocked.key < contender.key
         return is_behind and not may_overtake
 
@@ -126,7 +126,11 @@ class Allocator:
         """Have ``execution`` in the queue for a moment, behind those submitted before."""
         planner, state = self._planner, self._state
         record = Record(execution, self._rules.elastic_attempts)
-        contender = planner.add(replace(record.demand, execution_id=IMAGINED), state.now)
+        contender = planner.add(
+            replace(record.demand, execution_id=IMAGINED),
+            state.now,
+            state.history.typical_seconds(record.demand),
+        )
         planner.wait(contender, state.now)
         held = dict(planner.claims)
         try:
@@ -326,6 +330,7 @@ class Allocator:
                     self._place(record, name, next(ordinals), planner.room.nodes[node].name)
         for lending, count, execution_id in plan.take_back:
             taken = state.records[lending.contender.id]
+            lending.contender.note_shrunk(state.now)
             where = planner.room.nodes[lending.node].name
             why = f"its room is needed for {words.title(state.records[execution_id].base)}"
             name = lending.contender.demand.needs[lending.need].service

@@ -11,6 +11,8 @@ from zoe.scheduler.room import Room
 if TYPE_CHECKING:
     from zoe.scheduler.quota import Allowance
 
+DEFAULT_RUN_SECONDS = 3600.0
+"""Run time taken for an execution of which nothing is known."""
 SortKey = tuple[float, float, int]
 """Smaller goes first; the last two are the time of submission and the id, so no two are equal."""
 
@@ -25,12 +27,12 @@ class Contender:
 
     __slots__ = (
         "_asked_for", "allowances", "asked", "at", "demand", "done_seconds", "elastic",
-        "elastic_missing", "essential", "essential_missing", "fittings", "going", "has", "id",
-        "is_admitted", "is_ending", "is_excluded", "is_over", "is_spread", "key", "rate",
-        "request", "run_seconds", "shrunk_at", "speedup",
+        "elastic_missing", "essential", "essential_missing", "fittings", "going", "has",
+        "has_estimate", "id", "is_admitted", "is_ending", "is_excluded", "is_over", "is_spread",
+        "key", "rate", "request", "run_seconds", "shrunk_at", "speedup",
     )  # fmt: skip
 
-    def __init__(self, demand: Demand, room: Room, run_seconds: float) -> None:
+    def __init__(self, demand: Demand, room: Room, run_seconds: float | None) -> None:
         self.id = demand.execution_id
         self.demand = demand
         self.fittings: list[Fitting] = [room.fitting(need.shape) for need in demand.needs]
@@ -50,7 +52,9 @@ class Contender:
         """Whether it was last found to have to wait for a quota."""
         self.asked = demand.instances
         self.has = 0
-        self.run_seconds = run_seconds
+        self.has_estimate = run_seconds is not None
+        """Whether anything is known of its run time; a guess is no ground to delay others."""
+        self.run_seconds = DEFAULT_RUN_SECONDS if run_seconds is None else run_seconds
         """How long it is believed to run with all it asks for."""
         self.key: SortKey = (0.0, demand.submitted_at, demand.execution_id)
         self.is_admitted = False
@@ -64,11 +68,6 @@ class Contender:
         self.at = 0.0
         """When ``done_seconds`` and ``rate`` were brought up to date."""
         self.rate = 0.0
-
-    @property
-    def has_estimate(self) -> bool:
-        """Whether anything is known of its run time; a guess is no ground to delay others."""
-        return self.demand.run_seconds is not None
 
     @property
     def is_incomplete(self) -> bool:
@@ -117,6 +116,11 @@ class Contender:
             counts[node] = left
         else:
             del counts[node]
+
+    def note_shrunk(self, now: float) -> None:
+        """Note that elastic instances of it are taken back: once for all of one plan."""
+        if not self.shrunk_at or self.shrunk_at[-1] < now:
+            self.shrunk_at.append(now)
 
     def advance(self, now: float, more: int) -> None:
         """Bring its progress up to date; from now on it has ``more`` instances that work."""

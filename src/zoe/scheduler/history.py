@@ -71,6 +71,10 @@ class History:
         known = self.possible_seconds(demand)
         return quantile(known, share) if known else None
 
+    def typical_seconds(self, demand: Demand) -> float | None:
+        """Return the median run time for an execution that declares none; None: unknown."""
+        return self.quantile(demand, 0.5) if demand.run_seconds is None else None
+
     def about(self, demands: Iterable[Demand]) -> "History":
         """Return the part that tells something of these executions."""
         part = History(self._runs_kept, self._keys_kept)

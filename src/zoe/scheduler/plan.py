@@ -206,11 +206,15 @@ def _conserve(
         booked = table.book(contender, seconds)
         if booked is None:  # nobody can tell when it will fit: it must not be delayed
             break
-        if booked[0] <= now and contender is not blocked:
+        if contender is blocked:
+            continue
+        if booked[0] > now:
+            charge_start(contender)  # its quota is reserved, too
+        else:
+            _count(planner, contender)
             for need, places in booked[1]:
                 planner.room.take(contender.fittings[need], places)
                 plan.grants.append(Grant(contender, need, places, False))
-            _count(planner, contender)
             admitted.append(contender)
     return admitted
 

@@ -21,7 +21,7 @@ from zoe.scheduler.gang import Lack, fits_in, lacks
 from zoe.scheduler.generations import GENERATIONS
 from zoe.scheduler.lending import Lendings
 from zoe.scheduler.plan import Plan
-from zoe.scheduler.queue import CHANGING, DEFAULT_RUN_SECONDS, POLICIES, Order
+from zoe.scheduler.queue import CHANGING, POLICIES, Order
 from zoe.scheduler.quota import Ledger, charge_start
 from zoe.scheduler.rank import rank_of
 from zoe.scheduler.room import Places, Room
@@ -66,10 +66,7 @@ class Planner:
         self._end_of: dict[int, tuple[float, int]] = {}
         self._policy = POLICIES[sharing.policy]
         self._changes = sharing.policy in CHANGING
-        generation = sharing.generation
-        if generation == "flexible" and not sharing.reclaim and sharing.backfill == "none":
-            generation = "published"
-        self._generation = GENERATIONS[generation]
+        self._generation = GENERATIONS[sharing.generation]
 
     # What there is, and who wants it.
 
@@ -113,10 +110,14 @@ class Planner:
             self.fairness.set_weights({name: team.weight for name, team in teams.items()}, users)
             self.fairness.set_guaranteed({name: team.guaranteed for name, team in teams.items()})
 
-    def add(self, demand: Demand, now: float) -> Contender:
-        """Know an execution from now on; :meth:`wait` or :meth:`admit` it next."""
-        run_seconds = DEFAULT_RUN_SECONDS if demand.run_seconds is None else demand.run_seconds
-        contender = Contender(demand, self.room, run_seconds)
+    def add(self, demand: Demand, now: float, learnt: float | None = None) -> Contender:
+        """Know an execution from now on; :meth:`wait` or :meth:`admit` it next.
+
+        ``learnt`` is what past runs say of its run time; what was declared goes before.
+        """
+        contender = Contender(
+            demand, self.room, learnt if demand.run_seconds is None else demand.run_seconds
+        )
         self.contenders[contender.id] = contender
         self.ledger.open(contender)
         contender.key = self._key(contender, now)
@@ -327,6 +328,7 @@ class Planner:
             self.room.expect(contender.fittings[lending.need], [place], -1)
             self.retire(contender, lending.need, place, now, elastic=True)
             contender.elastic_missing[lending.need] += count
+            contender.note_shrunk(now)
             self.refresh(contender)
 
     def _expect(self, contender: Contender, need: int, places: Places, sign: int) -> None:
@@ -382,8 +384,7 @@ class Planner:
     def _expect_end(self, contender: Contender, now: float | None) -> None:
         """Note when it is believed to end; with None that it has ended."""
         self.changes += 1
-        known = self._end_of.pop(contender.id, None)
-        if known is not None:
+        if (known := self._end_of.pop(contender.id, None)) is not None:
             del self.ends[bisect_left(self.ends, known)]
         is_running = contender.is_admitted and contender.rate > 0
         if now is not None and is_running and contender.has_estimate:

@@ -8,8 +8,6 @@ from math import log2
 from zoe.model.zapp import Kind
 from zoe.scheduler.contender import Contender, SortKey
 
-DEFAULT_RUN_SECONDS = 3600.0
-"""Run time taken for an execution of which nothing is known."""
 AGEING_SECONDS = 6 * 3600.0
 """How much longer one waits if it is twice as large, under ``fair`` and ``priority``."""
 _AFTER_ALL_OTHERS = 2.0**40

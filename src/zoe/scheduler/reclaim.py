@@ -42,8 +42,6 @@ def clear(planner: "Planner", contender: Contender, plan: "Plan", now: float) ->
         is_due = _is_due(planner, contender)
         if chosen and not (is_due or _is_worth(planner, contender, chosen, plan, now)):
             chosen = []
-    for lending, _ in chosen:
-        lending.contender.shrunk_at.append(now)
     return chosen
 
 

@@ -47,21 +47,21 @@ def shed(planner: "Planner", contender: Contender, plan: "Plan", now: float) -> 
         return []
     planner.claims[contender.id] = [(fittings[need], places) for need, places in held]
     charge_start(contender)
-    for one, _ in chosen:
-        one.contender.shrunk_at.append(now)
     return chosen
 
 
 def _choose(shortage: Shortage, lent: Iterable[tuple[Lending, int]]) -> Taken | None:
     """Return as few of ``lent`` as end the shortage; None: not even all of them do."""
     chosen: Taken = []
-    for one, left in lent:
+    for one, left in lent if _is_short(shortage) else ():
         count = 0
         while count < left and _helps(shortage, one):
             _add(shortage, one.contender, one.size, -1)
             count += 1
         if count:
             chosen.append((one, count))
+            if not _is_short(shortage):
+                break
     if _is_short(shortage):
         return None
     needed: Taken = []

@@ -199,7 +199,9 @@ class State:
         """Follow an execution from now on, with the room that its instances hold."""
         record = Record(execution, self._elastic_attempts)
         self.records[execution.id] = record
-        contender = self.planner.add(record.demand, self.now)
+        contender = self.planner.add(
+            record.demand, self.now, self.history.typical_seconds(record.demand)
+        )
         if execution.status in _ADMITTED:
             self.admitted[execution.id] = record
             self.planner.admit(contender, self.now)

@@ -22,6 +22,7 @@ from math import inf
 from zoe.model.cluster import Node, NodeStatus
 from zoe.model.resources import NOTHING, Resources
 from zoe.scheduler.contender import Contender
+from zoe.scheduler.history import History
 from zoe.scheduler.plan import Plan
 from zoe.scheduler.planner import Planner
 from zoe.sim.failures import Failure, changes
@@ -98,6 +99,7 @@ class _Simulation:
         self._spans: list[Span] = []
         self._taken_back = self._drained = 0
         self._running = 0
+        self._history = History()
         self._retry_at = inf
         self._nodes: dict[str, Node] = {}
         self._changes = deque(changes(()))
@@ -135,7 +137,9 @@ class _Simulation:
                 events += self._change_nodes(now)
             while next_job < len(jobs) and jobs[next_job].arrival_seconds <= now:
                 job = jobs[next_job]
-                contender = self._planner.add(job.demand, now)
+                contender = self._planner.add(
+                    job.demand, now, self._history.typical_seconds(job.demand)
+                )
                 self._planner.wait(contender, now)
                 self._runs[job.id] = _Run(job, contender)
                 next_job += 1
@@ -302,6 +306,10 @@ class _Simulation:
                 run.job, run.started, now, ending, run.overtaken, run.taken_back, run.lost_seconds
             )
         )
+        if run.started is not None:
+            run.contender.advance(now, 0)
+            demand, done = run.job.demand, run.contender.done_seconds
+            self._history.add(demand.application, demand.owner, demand.run_seconds, done)
         self._planner.forget(run.job.id, now)
         del self._runs[run.job.id]
 

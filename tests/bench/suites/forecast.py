@@ -16,6 +16,7 @@ from pathlib import Path
 
 from figures import Figures
 
+from traces import KTH
 from zoe.scheduler.contender import Contender
 from zoe.scheduler.history import History
 from zoe.scheduler.plan import Plan
@@ -28,7 +29,6 @@ from zoe.sim.simulation import simulate
 from zoe.sim.workload import Job
 from zoe.sim.workloads.swf import read_swf
 
-LOG = Path(__file__).parents[4] / "shared" / "traces" / "KTH-SP2-1996-2.1-cln.swf.gz"
 NODES = "100x1c"
 FORECASTS = 250
 SAMPLES = 30
@@ -95,10 +95,10 @@ def _predict(asked: tuple[int, Snapshot]) -> _Forecast:
 
 async def measure(figures: Figures, folder: Path) -> None:
     """Predict the starts of a few hundred jobs of the log, and compare."""
-    if not LOG.exists():
-        figures.note(f"left out: there is no {LOG}")
+    if not KTH.exists():
+        figures.note(f"left out: there is no {KTH}")
         return
-    jobs = read_swf(LOG.read_bytes(), LOG.name).jobs
+    jobs = read_swf(KTH.read_bytes(), KTH.name).jobs
     nodes = read_nodes(NODES)
     true = simulate(jobs, nodes, Planner(Sharing()))
     started = {one.job.id: one.started for one in true.outcomes if one.started is not None}
