@@ -270,7 +270,9 @@ async def test_a_master_of_another_version_is_told_to_the_user(keys: Keys) -> No
             asked = asyncio.create_task(api.ask(Ping()))
             route, frame = await future.recv_multipart()
             await future.send_multipart([route, b"\x09" + frame[1:17] + b"something new"])
-            with pytest.raises(MasterUnreachable, match=f"version 9 instead of {VERSION}") as raised:
+            with pytest.raises(
+                MasterUnreachable, match=f"version 9 instead of {VERSION}"
+            ) as raised:
                 await asked
             assert "same version" in raised.value.hint
             asked = asyncio.create_task(api.ask(Ping()))
@@ -279,7 +281,9 @@ async def test_a_master_of_another_version_is_told_to_the_user(keys: Keys) -> No
             with pytest.raises(MasterUnreachable, match="cannot be read"):
                 await asked
             await future.send_multipart([route, b"short"])
-            await future.send_multipart([route, os.urandom(16).join([b"\x01", b"\0\0\0\0x"])])
+            await future.send_multipart(
+                [route, os.urandom(16).join([bytes([VERSION]), b"\0\0\0\0x"])]
+            )
             await eventually(lambda: api.strays == 2)
     finally:
         future.close()
