@@ -218,7 +218,12 @@ def environment(pid: int) -> bytes:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    settings = {"ZOE_STOP_GRACE_SECONDS": "30", "ZOE_BACKOFF_SECONDS": "0.1"}
+    settings = {
+        "ZOE_STOP_GRACE_SECONDS": "30",
+        "ZOE_BACKOFF_SECONDS": "0.1",
+        "ZOE_POLICY": "fifo",  # nobody of the crowd shall run before those that wait already
+        "ZOE_BACKFILL": "none",
+    }
     with deployment_in(tmp_path_factory.mktemp("faults"), **settings) as deployment:
         deployment.zoe("up", "--detach")
         deployment.workspace.mkdir(parents=True)
