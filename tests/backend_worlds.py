@@ -137,6 +137,24 @@ def ready(one: ObservedInstance) -> bool:
     return one.ready
 
 
+async def end_of(backend: Backend, instance: ServiceInstance) -> Exit:
+    """Wait until an attempt has ended; return how."""
+    exit = (await seen(backend, instance, stopped)).exit
+    assert exit is not None
+    return exit
+
+
+async def run(
+    world: World, backend: Backend, program: Program = SLEEPS, **fields: int
+) -> tuple[Execution, ServiceInstance]:
+    """Start an instance of a program, and wait until it runs."""
+    execution = make_execution(world.service(program), **fields)
+    instance = make_instance(execution)
+    await backend.start(execution, instance)
+    await seen(backend, instance, running)
+    return execution, instance
+
+
 async def eventually(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
     """Wait until it is true."""
     deadline = time.monotonic() + seconds

@@ -43,6 +43,7 @@ def required() -> set[str] | None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test for the one reason there may be; no test skips itself."""
     for mark in item.iter_markers("component"):
         if not is_present(mark.args[0]):
             pytest.skip(LACKING + mark.args[0])
@@ -59,7 +60,11 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 
 def refuse_skip(report: Report) -> Report:
-    """Make a failure of a skip that the person who runs the tests did not allow."""
+    """Make a failure of a skip that the person who runs the tests did not allow.
+
+    A known fault (``xfail``) is reported as a skip, too; but such a test did run, and
+    ``xfail_strict`` in pyproject.toml makes a failure of it once it passes.
+    """
     names = required()
     if names is None or not report.skipped or hasattr(report, "wasxfail"):
         return report

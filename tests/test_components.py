@@ -1,4 +1,7 @@
-"""The rule of skipping: on the build machine, nothing that could run goes untested unseen."""
+"""The rule of skipping: on the build machine, nothing that could run goes untested unseen.
+
+Whatever is skipped or expected to fail below is the text of a test, for a pytest of its own.
+"""
 
 import pytest
 
@@ -55,6 +58,7 @@ def test_what_is_required_and_absent_fails(
     ran.stdout.fnmatch_lines(["*must not be (ZOE_TEST_REQUIRE): this machine has no browser"])
 
 
+# These are tests in a pytest of their own: none of ours is skipped by them.
 @pytest.mark.parametrize(
     "skip",
     [
@@ -84,5 +88,6 @@ def test_a_whole_module_cannot_be_left_out(
 def test_a_known_fault_is_not_a_skip(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # In a pytest of its own again; ours has no known faults.
     fault = "import pytest\n@pytest.mark.xfail\ndef test_it(): assert False"
     run(pytester, monkeypatch, "postgres", fault).assert_outcomes(xfailed=1)

@@ -1,5 +1,6 @@
 """What exists is documented, and what the documentation points at exists."""
 
+import ast
 import json
 import re
 from collections.abc import Iterator
@@ -67,3 +68,10 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_the_shown_application_is_the_one_that_is_shipped() -> None:
     tutorial = (ROOT / "docs/tutorial/first-zapp.md").read_text()
     assert (ROOT / "zapps/hello/zapp.yaml").read_text() in tutorial
+
+
+def test_the_algorithm_is_told_in_the_same_steps_as_in_its_module() -> None:
+    told = ast.get_docstring(ast.parse((ROOT / "src/zoe/scheduler/plan.py").read_text())) or ""
+    steps = re.compile(r"^1\. .*?(?=\n\n)", re.MULTILINE | re.DOTALL)
+    (in_code,) = steps.findall(told)
+    assert in_code in (ROOT / "docs/explanation/scheduling.md").read_text()

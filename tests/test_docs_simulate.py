@@ -11,6 +11,7 @@ from zoe.scheduler.generations import GENERATIONS
 from zoe.scheduler.queue import POLICIES
 from zoe.sim.cluster import read_nodes
 from zoe.sim.variant import BACKFILLS
+from zoe.sim.workloads.records import COLUMNS
 from zoe.sim.workloads.scenario import read_scenario
 
 ROOT = Path(__file__).parents[1]
@@ -56,6 +57,8 @@ def test_an_output_that_differs_is_seen() -> None:
 def test_what_the_page_names_exists_and_nothing_is_missing() -> None:
     for name in (*GENERATIONS, *POLICIES, *(name for name in BACKFILLS if name != "none")):
         assert f"`{name}`" in PAGE, f"say in docs/howto/simulate.md that there is {name}"
+    for column in COLUMNS:
+        assert f"`{column}`" in PAGE, f"say in docs/howto/simulate.md that there is {column}"
     assert len(read_nodes("25x32c128g,4x64c256g8gpu+ssd")) == 29
     (scenario,) = re.findall(r"^```toml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     assert len(read_scenario(scenario).failures) == 1

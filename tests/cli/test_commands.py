@@ -11,7 +11,7 @@ import pytest
 from shell import Shell
 
 from api_serving import BROKEN, DASK, machines, write_log
-from zoe.model.change import Cause, Defer, Foretell, SetInstance, SetStatus
+from zoe.model.change import Cause, Defer, Foretell, Forget, SetInstance, SetStatus
 from zoe.model.execution import (
     ExecutionEnd,
     ExecutionStatus,
@@ -199,8 +199,10 @@ async def test_the_queue_and_predicted_starts(shell: Shell) -> None:
     assert f"Start: {said}." in await shell.zoe("why", "first")
     assert f"starts       {said}" in await shell.zoe("show", "first")
     assert "place 2, expected 2031-05-06 12:05: behind 1" in await shell.zoe("ps")
-    no_latest = "12:05, and no latest time, because it is too far"
-    assert no_latest in await shell.zoe("why", "third")
+    no_latest = "no latest time, because it is too far"
+    assert f"12:05, and {no_latest}" in await shell.zoe("why", "third")
+    assert "2031-05-06 12:05" in listed[3]
+    assert listed[3].endswith(f"  {no_latest}")
 
 
 async def test_why_tells_what_was_taken_back_and_for_whom(shell: Shell) -> None:
@@ -216,7 +218,10 @@ async def test_why_tells_what_was_taken_back_and_for_whom(shell: Shell) -> None:
     assert "rule reclaim" in await shell.zoe("why", "night")
 
 
-async def test_what_can_never_start_is_said_at_submission(shell: Shell) -> None:
+async def test_what_can_never_start_is_said_at_submission(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zoe.cli.executions.LOOK_SECONDS", 20.0)
     submitting = asyncio.create_task(
         shell.zoe("submit", shell.write("dask.yaml", DASK), "--name", "night")
     )
@@ -230,3 +235,21 @@ async def test_what_can_never_start_is_said_at_submission(shell: Shell) -> None:
     said = await submitting
     assert said.startswith("night\n")
     assert "warning: no node has the label moon: it can never start here; `zoe rm night`" in said
+
+
+async def test_what_was_submitted_is_a_success_though_nobody_can_look_any_more(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zoe.cli.executions.LOOK_SECONDS", 20.0)
+    submitting = asyncio.create_task(
+        shell.zoe("submit", shell.write("dask.yaml", DASK), "--name", "night")
+    )
+    async with asyncio.timeout(20):
+        while not await shell.api.store.history(None):
+            await asyncio.sleep(0.01)
+    await shell.api.store.request_delete(1, "admin")  # from elsewhere, and at once
+    end = ExecutionEnd(Outcome.STOPPED, "stopped by admin")
+    await shell.api.master.record(
+        SetStatus(1, ExecutionStatus.TERMINATED, 1.0, "stopped", end), Forget(1)
+    )
+    assert await submitting == "night\n"

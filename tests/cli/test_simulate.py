@@ -1,26 +1,18 @@
 """`zoe simulate`: answers, files, and whatever is wrong with what it is given."""
 
-import contextlib
 import csv
 import io
 import json
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 
 from zoe.cli.main import main
 from zoe.cli.simulator.inputs import OptionInvalid, seeds_of
-from zoe.cli.simulator.runs import Plan, SimulationDied, run_all
+from zoe.cli.simulator.runs import Plan, run_all
 from zoe.model.cluster import Node
 from zoe.model.errors import ZoeError
+from zoe.model.limits import MAX_PROBLEMS
 from zoe.model.resources import Resources
 from zoe.sim.experiment import Experiment, Published
 from zoe.sim.report import Run, to_json
@@ -136,6 +128,17 @@ def test_wrong_records_are_refused_or_counted(
     assert answer["results"][0]["jobs"] == 1
     assert answer["skipped"]["count"] == 4
     assert "4 records skipped" in err
+
+
+def test_a_report_counts_all_records_that_were_skipped(
+    capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    wrong = "nan,10,1,0,1,1GiB\n" * (MAX_PROBLEMS + 30)
+    (folder / "bad.csv").write_text(f"{HEAD}0,10,1,0,1,1GiB\n{wrong}")
+    ask(capsys, "--workload bad.csv --nodes 1c1gi --on-error skip --report page.html")
+    text = (folder / "page.html").read_text()
+    assert f"{MAX_PROBLEMS + 30} could not be used" in text
+    assert "and 30 more" in text
 
 
 def test_what_is_larger_than_any_node_is_counted(
@@ -257,73 +260,3 @@ def test_an_error_in_a_process_is_the_error_of_the_command() -> None:
     plan = Plan(Experiment(Published(nothing, 1)), variants([], NODES), (1, 2))
     with pytest.raises(ZoeError, match="no run time between"):
         run_all(plan, 2, lambda: None)
-
-
-class Deadly(tuple):  # type: ignore[type-arg]  # it stands for jobs that nobody survives
-    """Kills the process that takes it over."""
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return _die, ()
-
-
-def _die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def test_a_process_that_dies_is_said() -> None:
-    plan = Plan(Experiment(Deadly()), variants([], NODES), (1, 2))
-    with pytest.raises(SimulationDied, match="has died"):
-        run_all(plan, 2, lambda: None)
-
-
-def test_ctrl_c_ends_it_with_all_its_processes(folder: Path) -> None:
-    """It is interrupted when the first of many long simulations has begun."""
-    chance = random.Random(1)
-    rows = [f"{n},{chance.randint(50, 900)},{n % 3 + 1},8,1,1GiB\n" for n in range(20_000)]
-    (folder / "many.csv").write_text(HEAD + "".join(rows))
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "zoe.cli.main", "simulate", "--workload", "many.csv"),
-            *("--nodes", "9x9c64gi", "--compare", "fifo,sjf,hrrn,srpt", "--jobs", "2"),
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        process_group=0,
-        preexec_fn=heed_ctrl_c,
-    )
-    assert process.stderr is not None
-    try:
-        assert "20,000 jobs" in process.stderr.readline()
-        wait_until(lambda: len(members(process.pid)) > 2, "the workers do not begin")
-        os.killpg(process.pid, signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-        assert (process.returncode, out) == (130, "")
-        assert "Traceback" not in err
-        wait_until(lambda: not members(process.pid), "somebody goes on")
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-
-
-def heed_ctrl_c() -> None:
-    """Whoever runs the tests in the background has it ignored, and children inherit that."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def wait_until(is_so: Callable[[], bool], otherwise: str) -> None:
-    deadline = time.monotonic() + 60
-    while not is_so():
-        assert time.monotonic() < deadline, otherwise
-        time.sleep(0.05)
-
-
-def members(group: int) -> list[int]:
-    """Return the processes of a group that have not ended."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, ProcessLookupError):
-            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process.pid)
-    return found

@@ -1,4 +1,4 @@
-"""An instance that keeps a ledger: the parts of the application of ``test_faults.py``.
+"""An instance that keeps a ledger: the parts of the applications of ``living_world.py``.
 
 ``living.py head|worker|driver|note``. Every attempt writes a line when it begins and, unless it is
 killed, one when it ends. When it begins it also looks for earlier attempts of itself that live

@@ -16,6 +16,7 @@ from backend_worlds import (
     SLEEPS,
     ProcessWorld,
     Program,
+    end_of,
     eventually,
     make_execution,
     make_instance,
@@ -25,12 +26,11 @@ from backend_worlds import (
     ready,
     running,
     seen,
-    stopped,
     within,
 )
 from zoe.backends.base import Refused
 from zoe.backends.process.backend import ProcessBackend
-from zoe.model.execution import Execution, Exit, ExitReason, ServiceInstance
+from zoe.model.execution import Execution, ExitReason, ServiceInstance
 from zoe.model.resources import Resources
 from zoe.model.zapp import (
     CommandCheck,
@@ -85,12 +85,6 @@ async def start(
     instance = make_instance(execution)
     await backend.start(execution, instance)
     return execution, instance
-
-
-async def end_of(backend: ProcessBackend, instance: ServiceInstance) -> Exit:
-    exit = (await seen(backend, instance, stopped)).exit
-    assert exit is not None
-    return exit
 
 
 def python(script: str, *arguments: str) -> tuple[str, ...]:

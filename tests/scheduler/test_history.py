@@ -22,7 +22,7 @@ def history(*runs: tuple[str, str, float | None, float]) -> History:
 
 def test_nobody_can_tell_without_a_time_limit_and_without_past_runs() -> None:
     assert History().possible_seconds(DEMAND) == ()
-    assert History().quantile(DEMAND, 0.5) is None
+    assert History().typical_seconds(DEMAND) is None
 
 
 def test_the_time_limit_is_all_that_is_known_of_a_first_run() -> None:
@@ -44,12 +44,14 @@ def test_the_share_of_the_time_limit_counts_where_there_was_one() -> None:
     )
     asked = replace(DEMAND, run_seconds=60.0)
     assert known.possible_seconds(asked) == pytest.approx((6.0, 18.0, 30.0, 60.0, 60.0))
-    assert known.quantile(asked, 0.5) == pytest.approx(30.0)
+    assert quantile(known.possible_seconds(asked), 0.5) == pytest.approx(30.0)
 
 
 def test_seconds_count_where_no_time_limit_is_declared() -> None:
     known = history(*(("sort", "alice", 100.0, float(n)) for n in range(1, 11)))
     assert known.possible_seconds(DEMAND) == tuple(map(float, range(1, 11)))
+    assert known.typical_seconds(DEMAND) == 5.0
+    assert known.typical_seconds(replace(DEMAND, run_seconds=60.0)) is None, "it was declared"
     assert known.possible_seconds(DEMAND, 4.0) == (5.0, 6.0, 7.0, 8.0, 9.0, 10.0)
 
 

@@ -10,10 +10,9 @@ from zoe.model.cluster import Node, NodeStatus
 from zoe.model.resources import NOTHING, Resources
 from zoe.scheduler.contender import Contender
 from zoe.scheduler.demand import Demand, Need, Shape
-from zoe.scheduler.fitting import PLENTY
+from zoe.scheduler.fitting import PLENTY, Fitting
 from zoe.scheduler.gang import place_gang
 from zoe.scheduler.rank import rank_of
-from zoe.scheduler.reasons import copies
 from zoe.scheduler.room import BLOCK, Places, Room
 
 GIB = 1024**3
@@ -48,7 +47,11 @@ def contender(there: Room, *wanted: tuple[int, int], spread: bool = False) -> Co
     ],
 )
 def test_copies(each: Resources, free: Resources, expected: int) -> None:
-    assert copies(each, free) == expected
+    assert Fitting(Shape(each)).copies(*free_of(free)) == expected
+
+
+def free_of(room: Resources) -> tuple[int, int, int]:
+    return room.cores_milli, room.memory_bytes, room.gpus
 
 
 def test_the_smallest_sufficient_room_is_used_first() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoe.model.resources import Resources
-from zoe.sim.html import MOST_SKIPPED, page
+from zoe.sim.html import page
 from zoe.sim.measures import MEASURES
 from zoe.sim.metrics import measure
 from zoe.sim.outcome import Ending, Moment, Outcome, Result, Span
@@ -69,9 +69,9 @@ def result(count: int = 4, slow: float = 1.0) -> Result:
     return Result(tuple(outcomes), Resources(2000, 100), tuple(moments), tuple(spans))
 
 
-def the_page(results: Mapping[str, Result], skipped: tuple[str, ...] = ()) -> str:
+def the_page(results: Mapping[str, Result], skipped: tuple[str, ...] = (), count: int = 0) -> str:
     made = [Run(name, 0, measure(one)) for name, one in results.items()]
-    return page("Two ways", {"nodes": "1 of 2 cores"}, made, plots(results), skipped)
+    return page("Two ways", {"nodes": "1 of 2 cores"}, made, plots(results), skipped, count)
 
 
 def test_the_page_has_everything_and_asks_for_nothing() -> None:
@@ -141,10 +141,11 @@ def test_a_long_legend_wraps_and_keeps_colours() -> None:
 
 
 def test_many_skipped_lines_are_counted() -> None:
-    text = the_page({"a": result()}, tuple(f"line {n}: bad" for n in range(MOST_SKIPPED + 7)))
-    assert f"line {MOST_SKIPPED - 1}: bad" in text
-    assert f"line {MOST_SKIPPED}: bad" not in text
-    assert "and 7 more" in text
+    lines = tuple(f"line {n}: bad" for n in range(100))
+    text = the_page({"a": result()}, lines, 107)
+    assert "line 99: bad\nand 7 more<" in text
+    assert "107 could not be used" in text
+    assert "100 could not be used" in the_page({"a": result()}, lines)
 
 
 def test_plots_are_files_too() -> None:

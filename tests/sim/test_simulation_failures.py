@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from zoe.model.cluster import Node
 from zoe.model.resources import Resources
 from zoe.scheduler.planner import Planner, Sharing
-from zoe.sim.failures import Change, Failure, RandomFailures, changes, draw_failures
+from zoe.sim.failures import (
+    Change,
+    Failure,
+    FailuresInvalid,
+    RandomFailures,
+    changes,
+    draw_failures,
+)
 from zoe.sim.outcome import Ending, Outcome
 from zoe.sim.simulation import Physics, simulate
 from zoe.sim.workload import Job, uniform_job
@@ -173,6 +180,14 @@ def test_no_failures_are_drawn_past_their_limit() -> None:
     drawn = draw_failures(nodes, RandomFailures(1.0, 1.0), 50.0, random.Random(1))
     assert drawn
     assert max(failure.at for failure in drawn) < 50.0
+
+
+def test_more_failures_than_their_limit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else they would all be of the first nodes, and nobody would know."""
+    monkeypatch.setattr("zoe.sim.failures.MAX_FAILURES", 40)
+    with pytest.raises(FailuresInvalid, match="more than 40 failures") as refused:
+        draw_failures(TWO, RandomFailures(1.0, 1.0), 50.0, random.Random(1))
+    assert "mean_up" in refused.value.hint
 
 
 @pytest.mark.parametrize("policy", ["srpt", "hrrn"])

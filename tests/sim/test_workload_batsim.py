@@ -1,4 +1,4 @@
-"""Workloads and schedules of Batsim, traces of Gavel, and the choice of a reader."""
+"""Workloads and schedules of Batsim, and the choice of a reader."""
 
 import json
 from typing import Any
@@ -9,7 +9,6 @@ import components
 from zoe.model.resources import Resources
 from zoe.sim.workloads.batsim import NO_COMMUNICATION, Slot, read_batsim, read_schedule
 from zoe.sim.workloads.formats import read_workload
-from zoe.sim.workloads.gavel import read_gavel
 from zoe.sim.workloads.problems import WorkloadInvalid
 
 JOB = {"id": 3, "profile": "d", "res": 2, "subtime": 5.5, "walltime": 100}
@@ -23,7 +22,6 @@ PROFILES: dict[str, Any] = {
     "smpi": {"type": "smpi"},
 }
 SCHEDULE = "job_id,starting_time,finish_time\n"
-GAVEL = "ResNet\ttrain.py\t-n\t1\t100\t7.5\t2\n"
 
 
 def workload(*jobs: object, **more: object) -> str:
@@ -161,37 +159,6 @@ def test_what_is_no_schedule_is_refused(text: str) -> None:
         read_schedule(text, on_error="skip")
 
 
-def test_a_job_of_gavel_asks_for_gpus() -> None:
-    (job,) = read_gavel(GAVEL, {"ResNet": 10.0}).jobs
-    assert (job.id, job.arrival_seconds, job.seconds) == (1, 7.5, 5.0)
-    assert (job.demand.instances, job.demand.needs[0].shape.each.gpus) == (2, 1)
-    assert read_gavel(GAVEL, 20.0).jobs[0].seconds == 2.5
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("a\tb\n", "2 fields"),
-        (GAVEL.replace("ResNet", "ResNt"), "how fast 'ResNt' is: did you mean ResNet"),
-        (GAVEL.replace("\t100\t", "\t0\t"), "steps '0' is less than 1"),
-        (GAVEL.replace("\t2\n", "\t0\n"), "GPUs '0' is less than 1"),
-        (GAVEL.replace("7.5", "-7.5"), "negative"),
-        (GAVEL.replace("\t100\t", f"\t{10**14}\t"), "seconds, more than"),
-    ],
-)
-def test_a_bad_line_of_gavel_is_named(line: str, message: str) -> None:
-    with pytest.raises(WorkloadInvalid) as refused:
-        read_gavel(f"{GAVEL}{line}", {"ResNet": 1.0}, "g")
-    assert str(refused.value).startswith("g:2:1: ")
-    assert message in str(refused.value)
-
-
-@pytest.mark.parametrize("speed", [0.0, -1.0, float("nan")])
-def test_a_speed_is_positive(speed: float) -> None:
-    with pytest.raises(WorkloadInvalid, match="no speed"):
-        read_gavel(GAVEL, speed)
-
-
 def test_the_reader_is_chosen_by_the_name() -> None:
     text = workload(JOB).encode()
     assert read_workload(text, "a.json").jobs == read_workload(text, "a", kind="json").jobs
@@ -218,11 +185,3 @@ def test_the_schedules_of_batsim_are_of_its_workload() -> None:
         for job in loaded.jobs:
             slot = slots[job.id]
             assert slot.finish_seconds - slot.start_seconds == pytest.approx(job.seconds, abs=1e-3)
-
-
-@pytest.mark.component("shared")
-def test_the_trace_of_gavel_is_read_whole() -> None:
-    text = (components.TRACES / "gavel" / "msr_seed0_6214e9.trace").read_text()
-    loaded = read_gavel(text, 100.0)
-    assert len(loaded.jobs) == 2000
-    assert max(job.demand.instances for job in loaded.jobs) == 8

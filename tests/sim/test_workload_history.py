@@ -28,6 +28,7 @@ def execution(**changes: Any) -> dict[str, Any]:
     return {
         "id": 17,
         "owner": "ann",
+        "team": "blue",
         "application": "wordcount",
         "kind": "batch",
         "status": "terminated",
@@ -75,7 +76,8 @@ def test_the_run_time_is_what_it_would_take_with_all_it_asks_for() -> None:
     assert job.seconds == pytest.approx((100 + 40) / 4)
     assert (job.id, job.arrival_seconds) == (17, 0.0)
     demand = job.demand
-    assert (demand.owner, demand.application, demand.kind) == ("ann", "wordcount", Kind.BATCH)
+    assert (demand.owner, demand.team) == ("ann", "blue"), "fair sharing needs both"
+    assert (demand.application, demand.kind) == ("wordcount", Kind.BATCH)
     assert demand.run_seconds == 600.0
     (need,) = demand.needs
     assert (need.service, need.essential, need.elastic) == ("work.worker", 1, 3)
@@ -144,6 +146,7 @@ def test_what_did_not_run_to_its_end_is_left_out(changes: dict[str, Any], why: s
         ({"ended_at": T0 - 1}, "ended_at is before submitted_at"),
         ({"kind": "daemon"}, "not a kind"),
         ({"owner": 1.5}, "not a text"),
+        ({"team": 1.5}, "not a text"),
         ({"time_limit_seconds": -1}, "negative"),
         ({"frameworks": None}, "has no services"),
         ({"frameworks": [{"services": [5]}]}, "not a service"),

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from zoe.sim.cluster import read_nodes
 from zoe.sim.workload import Job
 from zoe.sim.workloads.batsim import read_batsim, read_schedule
-from zoe.sim.workloads.gavel import read_gavel
 from zoe.sim.workloads.history import read_history
 from zoe.sim.workloads.paper import task_shapes
 from zoe.sim.workloads.problems import InputInvalid
@@ -78,7 +77,6 @@ TEXT_READERS: dict[str, tuple[str, Callable[[str], Any]]] = {
         lambda text: read_schedule(text, on_error="skip") and (),
     ),
     "csv": (CSV, lambda text: read_csv(text, on_error="skip").jobs),
-    "gavel": ("a\tb\t-n\t1\t100\t7.5\t2\n", lambda text: read_gavel(text, 1.0).jobs),
     "scenario": (SCENARIO, lambda text: read_scenario(text).jobs),
     "nodes": ("2x4c8g2gpu+ssd,1c", lambda text: read_nodes(text) and ()),
     "snapshot": ("11 0 1 0 3 2 4.0 2147483648\n", lambda text: task_shapes([text]) and ()),

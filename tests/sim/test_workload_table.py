@@ -1,6 +1,7 @@
 """Tables of jobs: CSV, and Parquet with and without pyarrow."""
 
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 
 import pytest
@@ -14,8 +15,8 @@ from zoe.sim.workloads.table import read_columns, read_csv, read_parquet
 HAS_PYARROW = find_spec("pyarrow") is not None
 FULL = (
     "id,submitted,seconds,owner,team,application,cores,memory,gpus,essential,elastic,run_seconds,"
-    "kind,labels,priority\n"
-    "4,1h,2h30m,ann,blue,spark,500m,16GiB,1,2,3,3h,interactive,ssd fast,-2\n"
+    "kind,labels\n"
+    "4,1h,2h30m,ann,blue,spark,500m,16GiB,1,2,3,3h,interactive,ssd fast\n"
 )
 
 
@@ -25,7 +26,7 @@ def test_a_row_says_all_of_a_job() -> None:
     (need,) = demand.needs
     assert (job.id, job.arrival_seconds, job.seconds) == (4, 3600.0, 9000.0)
     assert (demand.owner, demand.team, demand.application) == ("ann", "blue", "spark")
-    assert (demand.run_seconds, demand.kind, demand.priority) == (10800.0, Kind.INTERACTIVE, -2)
+    assert (demand.run_seconds, demand.kind) == (10800.0, Kind.INTERACTIVE)
     assert (need.essential, need.elastic) == (2, 3)
     assert need.shape.each == Resources(500, 16 * 1024**3, 1)
     assert need.shape.labels == {"ssd", "fast"}
@@ -43,6 +44,12 @@ def test_what_is_not_said_has_a_plain_meaning() -> None:
 def test_a_mark_of_byte_order_and_quotes_are_no_problem() -> None:
     (job,) = read_csv('\ufeffid, SECONDS ,owner\r\n1,5,"a, b"\r\n'.encode()).jobs
     assert job.demand.owner == "a, b"
+
+
+@pytest.mark.parametrize("kind", [str, str.encode], ids=["text", "bytes"])
+def test_a_line_that_breaks_within_quotes_is_not_joined(kind: Callable[[str], str | bytes]) -> None:
+    with pytest.raises(WorkloadInvalid, match=r"owner 'a.nb' has characters"):
+        read_csv(kind('seconds,owner\n5,"a\nb"\n'))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +95,6 @@ def test_an_empty_table_is_refused() -> None:
         ("run_seconds", "0", "longer than nothing"),
         ("kind", "daemon", "the kinds are batch, interactive, service"),
         ("labels", "a" * 300, "longer than 200"),
-        ("priority", "1e9", "more than"),
     ],
 )
 def test_a_bad_cell_is_named(column: str, value: str, message: str) -> None:

@@ -105,14 +105,22 @@ def submit(
 
 
 def _warn_if_never(current: Session, execution: "ExecutionDetail") -> None:
-    """Say that it can never start here, if the master says so soon; it stays submitted."""
+    """Say that it can never start here, if the master says so soon; it stays submitted.
+
+    It is looked for here, and the api does not wait for it: what is stored is answered at once.
+    """
+    from zoe.client import RequestFailed
+
     until = time.monotonic() + LOOK_SECONDS
-    with current.zoe() as zoe:
-        while True:
-            found = zoe.why(execution.id)
-            if found.status != "submitted" or time.monotonic() >= until:
-                break
-            time.sleep(LOOK_PAUSE_SECONDS)
+    try:
+        with current.zoe() as zoe:
+            while True:
+                found = zoe.why(execution.id)
+                if found.status != "submitted" or time.monotonic() >= until:
+                    break
+                time.sleep(LOOK_PAUSE_SECONDS)
+    except RequestFailed:
+        return  # it is submitted all the same: after an error it would be submitted again
     for reason in found.reasons:
         if reason.code == NEVER:
             tell(f"warning: {reason.message}; `zoe rm {execution.name}` forgets it")

@@ -171,10 +171,18 @@ def near(moment: datetime) -> str:
 def expected(forecast: "ForecastView") -> str:
     """Say when an execution is expected to start, or why nobody can tell."""
     if forecast.p50 is None:
-        return f"no estimate, because {forecast.because}"
+        return unknown(forecast)
     if forecast.p90 is None:
-        return f"{near(forecast.p50)}, and no latest time, because {forecast.because}"
+        return f"{near(forecast.p50)}, and {unknown(forecast)}"
     return f"{near(forecast.p50)}, by {near(forecast.p90)} at the latest with 9 in 10"
+
+
+def unknown(forecast: "ForecastView") -> str:
+    """Say which time nobody can tell, and why; empty when both are known."""
+    if forecast.p50 is not None and forecast.p90 is not None:
+        return ""
+    missing = "estimate" if forecast.p50 is None else "latest time"
+    return f"no {missing}, because {forecast.because}"
 
 
 def memory(size: int) -> str:

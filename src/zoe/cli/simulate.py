@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from zoe.cli.simulator.runs import Plan
     from zoe.model.cluster import Node
 
+AS_IT_WAS = "as it was"
+"""What reports call that which really happened."""
+
 app = typer.Typer()
 
 
@@ -210,7 +213,7 @@ def _answer(
 ) -> None:
     from zoe.cli.simulator import answer
     from zoe.cli.simulator.runs import run_all
-    from zoe.sim.report import to_csv
+    from zoe.sim.report import Run, to_csv
 
     for name, value in found.facts.items():
         tell(f"{name}: {value}")
@@ -218,7 +221,8 @@ def _answer(
         tell(f"  {line}")
     with progress(len(plan.tasks)) as done:
         runs, results = run_all(plan, jobs or os.cpu_count() or 1, done)
-    runs = found.happened + runs
+    if found.happened is not None:  # beside the first seed: they are compared seed by seed
+        runs = [Run(AS_IT_WAS, plan.seeds[0], found.happened), *runs]
     if report is not None:
         answer.write_file(report, answer.report(runs, results, found))
         tell(f"the report is in {report}")

@@ -23,6 +23,7 @@ from zoe.cli.output import (
     printable,
     show,
     tell,
+    unknown,
     write,
 )
 from zoe.cli.session import Session, session
@@ -228,9 +229,9 @@ def _queue(items: "list[ExecutionSummary]") -> str:
 
 def _reason(item: "ExecutionSummary") -> str:
     said = [reason.message for reason in item.reasons[:1]]
-    if item.forecast and item.forecast.because:
-        said.append(f"no estimate, because {item.forecast.because}")
-    return "; ".join(said)
+    if item.forecast:
+        said.append(unknown(item.forecast))
+    return "; ".join(filter(None, said))
 
 
 @app.command()

@@ -122,8 +122,7 @@ class Foresight:
         estimate = estimates.get(IMAGINED)
         if estimate is None:
             return Forecast(now, None, None, self._too_deep())
-        titles = {each: words.title(known) for each, known in scheduler.executions.items()}
-        return self._forecast(estimate, now, titles)
+        return self._forecast(estimate, now, scheduler.executions)
 
     async def _look_ahead(self, scheduler: Scheduler) -> Foretell:
         now = self._now()
@@ -133,12 +132,11 @@ class Foresight:
         question = Question(snapshot, self.outlook.budget_seconds, self.outlook.bounds)
         estimates = await self._forecaster.predict(question)
         waiting = set(scheduler.queue())  # some may have started meanwhile
-        titles = {each: words.title(known) for each, known in scheduler.executions.items()}
         news = {}
         for execution_id in waiting:
             estimate = estimates.get(execution_id)
             if estimate is not None:
-                forecast = self._forecast(estimate, now, titles)
+                forecast = self._forecast(estimate, now, scheduler.executions)
             elif execution_id in self._told or len(waiting) > self.outlook.depth:
                 forecast = Forecast(now, None, None, self._too_deep())
             else:
@@ -153,14 +151,16 @@ class Foresight:
         if first.uncorrected is not None:
             self._calibration.add(Outturn(first.at, *first.uncorrected, started_at))
 
-    def _forecast(self, estimate: Estimate, now: float, titles: Mapping[int, str]) -> Forecast:
+    def _forecast(
+        self, estimate: Estimate, now: float, executions: Mapping[int, Execution]
+    ) -> Forecast:
         told = self._calibration.corrected(estimate, now)
         uncorrected = None
         if estimate.p50 is not None and estimate.p90 is not None:
             uncorrected = (estimate.p50, estimate.p90)
-        return Forecast(now, told.p50, told.p90, self._because(estimate, titles), uncorrected)
+        return Forecast(now, told.p50, told.p90, self._because(estimate, executions), uncorrected)
 
-    def _because(self, estimate: Estimate, titles: Mapping[int, str]) -> str:
+    def _because(self, estimate: Estimate, executions: Mapping[int, Execution]) -> str:
         """Say why there is no estimate."""
         match estimate.because:
             case None:
@@ -171,7 +171,8 @@ class Foresight:
                 return "a quota forbids it"
             case Unknown.OPEN_END:
                 ids = estimate.because_of
-                named = [titles.get(each, "it") for each in ids[:NAMED]]
+                known = [executions.get(each) for each in ids[:NAMED]]
+                named = ["it" if each is None else words.title(each) for each in known]
                 if len(ids) > NAMED:
                     named.append(words.counted(len(ids) - NAMED, "other"))
                 verb, they = ("ends", "it has") if len(ids) == 1 else ("end", "they have")

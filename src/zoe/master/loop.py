@@ -200,15 +200,15 @@ class Loop:
             if instance_id not in busy:
                 self._effects.remove(instance_id, attempt)
 
-    async def _step(self, events: Sequence[Event], settled: Sequence[Change] = ()) -> None:
-        """Handle events, commit what they change in one transaction, then act."""
+    async def _step(self, events: Sequence[Event], more: Sequence[Change] = ()) -> None:
+        """Handle events, commit what they change, and ``more``, in one transaction, then act."""
         decisions: list[Decision] = []
         for event in events:
             made = self.scheduler.handle(event, self._now())
             log.debug("event", happened=event, decisions=len(made))
             decisions.extend(made)
         changes: list[Change] = [each for each in decisions if isinstance(each, Change)]
-        changes.extend(settled)
+        changes.extend(more)
         if changes:
             await self._store.record(changes, self._epoch)
         if self.foresight is not None:
@@ -217,7 +217,7 @@ class Loop:
             _tell(decision)
             if isinstance(decision, WakeAt):
                 self._set_alarm(decision.time)
-        forgotten = [each for each in settled if isinstance(each, Forget)]
+        forgotten = [each for each in more if isinstance(each, Forget)]
         self._effects.begin([*decisions, *forgotten], self.scheduler.executions)
 
     def _set_alarm(self, at: float) -> None:

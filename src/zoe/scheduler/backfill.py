@@ -183,7 +183,7 @@ class Future:
     ) -> bool:
         """Claim room for instances of one shape; whether there was enough."""
         room, released = self.room, self.released
-        cores, memory, gpus = fitting.cores, fitting.memory, fitting.gpus
+        cores, memory, gpus = fitting.size
         others = (n for n, is_open in enumerate(room.is_open) if is_open and n not in released)
         for node in chain(first, others):
             if fitting.allowed is not None and node not in fitting.allowed:

@@ -43,7 +43,7 @@ class Demand:
 
     ``run_seconds`` is how long its user says it runs with all it asks for (the time limit), None
     when nothing was said; ``limit_seconds`` is that limit itself. ``application`` names what its
-    past runs are looked up by. A higher ``priority`` goes first within its class of kinds.
+    past runs are looked up by.
     """
 
     execution_id: int
@@ -54,7 +54,6 @@ class Demand:
     kind: Kind = Kind.BATCH
     application: str = ""
     run_seconds: float | None = None
-    priority: int = 0
     limit_seconds: float | None = None
 
     @property

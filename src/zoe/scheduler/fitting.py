@@ -13,13 +13,25 @@ PLENTY = 1 << 40
 class Fitting:
     """A shape on the present nodes: which of them it may use, and whether it was found full."""
 
-    __slots__ = ("allowed", "cores", "full_at", "gpus", "memory", "rank", "shape", "share", "users")
+    __slots__ = (
+        "allowed",
+        "cores",
+        "full_at",
+        "gpus",
+        "memory",
+        "rank",
+        "shape",
+        "share",
+        "size",
+        "users",
+    )
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
         self.cores = shape.each.cores_milli
         self.memory = shape.each.memory_bytes
         self.gpus = shape.each.gpus
+        self.size = (self.cores, self.memory, self.gpus)
         self.allowed: Sequence[int] | None = None
         """The nodes with its labels; None: all nodes."""
         self.rank = 0

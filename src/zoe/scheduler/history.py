@@ -66,14 +66,10 @@ class History:
                 return tuple(sorted(left))
         return () if declared is None else (declared,)
 
-    def quantile(self, demand: Demand, share: float) -> float | None:
-        """Return the run time that ``share`` (0 to 1) of the runs do not exceed; None: unknown."""
-        known = self.possible_seconds(demand)
-        return quantile(known, share) if known else None
-
     def typical_seconds(self, demand: Demand) -> float | None:
         """Return the median run time for an execution that declares none; None: unknown."""
-        return self.quantile(demand, 0.5) if demand.run_seconds is None else None
+        known = self.possible_seconds(demand) if demand.run_seconds is None else ()
+        return quantile(known, 0.5) if known else None
 
     def about(self, demands: Iterable[Demand]) -> "History":
         """Return the part that tells something of these executions."""

@@ -22,8 +22,7 @@ class Lending:
     @property
     def size(self) -> tuple[int, int, int]:
         """The cores, memory and GPUs of one."""
-        fitting = self.contender.fittings[self.need]
-        return (fitting.cores, fitting.memory, fitting.gpus)
+        return self.contender.fittings[self.need].size
 
     @property
     def hands_over(self) -> bool:

@@ -98,8 +98,9 @@ def flexible(planner: "Planner", now: float) -> Plan:
         else:
             plan.blocked = contender.id
             charge_start(contender)  # nor may its own user's others use up the quota that it needs
-            admitted += BACKFILLS[planner.sharing.backfill](planner, contender, behind, plan, now)
-            break  # steps 5, 6
+            overtake = BACKFILLS[planner.sharing.backfill]  # steps 5, 6
+            admitted += overtake(planner, contender, behind, plan, now)
+            break
     if planner.ledger.passed_over and planner.sharing.reclaim:
         _shed(planner, plan, now)
     if planner.fairness is not None:  # step 7
@@ -283,7 +284,6 @@ def _grow_in_turns(
             plan.grants.append(Grant(each, need, places, True))
             count = sum(more for _, more in places)
             missing[need] -= count
-            fitting = each.fittings[need]
-            for number, amount in enumerate((fitting.cores, fitting.memory, fitting.gpus)):
+            for number, amount in enumerate(each.fittings[need].size):
                 got[number] += amount * count
         turns.charge(got, again=bool(grown) and any(missing))

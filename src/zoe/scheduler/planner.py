@@ -65,7 +65,7 @@ class Planner:
         self._excluded: dict[tuple[Lack, ...], bool] = {}
         self._end_of: dict[int, tuple[float, int]] = {}
         self._policy = POLICIES[sharing.policy]
-        self._changes = sharing.policy in CHANGING
+        self._reorders = sharing.policy in CHANGING
         self._generation = GENERATIONS[sharing.generation]
 
     # What there is, and who wants it.
@@ -186,11 +186,10 @@ class Planner:
         now: float,
         *,
         elastic: bool,
-        placed_at: float | None = None,
+        since: float,
     ) -> None:
-        """Have instances hold room on these nodes, since ``placed_at`` or from now on."""
+        """Have instances hold room on these nodes, on which they were placed at ``since``."""
         self.room.take(contender.fittings[need], places)
-        since = now if placed_at is None else placed_at
         self._enter(contender, need, places, now, elastic=elastic, since=since)
 
     def drop(
@@ -281,7 +280,7 @@ class Planner:
 
         What is held for executions that wait (:attr:`claims`) stays held until the next plan.
         """
-        if self._changes:
+        if self._reorders:
             for contender in self.contenders.values():
                 contender.key = self._key(contender, now)
             for order in (self.waiting, self.growing, self.homeless):

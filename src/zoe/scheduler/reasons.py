@@ -6,7 +6,6 @@ from zoe.model.cluster import Node, NodeStatus
 from zoe.model.execution import Reason
 from zoe.model.resources import NOTHING, Resources
 from zoe.scheduler import words
-from zoe.scheduler.fitting import PLENTY
 from zoe.scheduler.gang import Lack, fits_on
 from zoe.scheduler.room import Room
 
@@ -26,7 +25,7 @@ def why_not(room: Room, wanted: Sequence[Lack], usage: Callable[[str], Iterable[
         if not nodes:
             return Reason("no-node-is-ready", f"no node that {lack.service} may use is ready")
         free = {room.nodes[node]: room.available(node) for node in nodes}
-        if not any(copies(lack.each, each) for each in free.values()):
+        if not any(lack.each.fits_in(each) for each in free.values()):
             best, said = _best_node(lack, free)
             return Reason("no-node-has-room", f"{said} free{_holders(usage(best))}")
     total = _total(wanted)
@@ -40,18 +39,6 @@ def why_not(room: Room, wanted: Sequence[Lack], usage: Callable[[str], Iterable[
         f"its essential instances need {words.amount(total)} together; {words.amount(there)} are "
         f"free, but spread over nodes so that not all of them fit{holders}",
     )
-
-
-def copies(each: Resources, room: Resources) -> int:
-    """How many instances of size ``each`` fit in ``room``."""
-    fit = PLENTY
-    if each.cores_milli:
-        fit = room.cores_milli // each.cores_milli
-    if each.memory_bytes:
-        fit = min(fit, room.memory_bytes // each.memory_bytes)
-    if each.gpus:
-        fit = min(fit, room.gpus // each.gpus)
-    return max(fit, 0)
 
 
 def why_never(nodes: Iterable[Node], wanted: Sequence[Lack]) -> Reason | None:
@@ -81,7 +68,7 @@ def _what_lacks(nodes: list[Node], wanted: Sequence[Lack]) -> str:
         labelled = [node for node in nodes if lack.shape.labels <= node.labels]
         if not labelled:
             return _no_label(nodes, lack)
-        if not any(copies(lack.each, node.capacity) for node in labelled):
+        if not any(lack.each.fits_in(node.capacity) for node in labelled):
             return _best_node(lack, {node: node.capacity for node in labelled})[1]
         if lack.shape.spread and len(labelled) < lack.count:
             return (

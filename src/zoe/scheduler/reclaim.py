@@ -115,10 +115,8 @@ def _least(planner: "Planner", contender: Contender, plan: "Plan", now: float) -
     seats = None
     for one, count in takeable(planner, contender, plan, now):
         lent.append((one, count))
-        fitting = one.contender.fittings[one.need]
-        there[0] += fitting.cores * count
-        there[1] += fitting.memory * count
-        there[2] += fitting.gpus * count
+        for number, each in enumerate(one.size):
+            there[number] += each * count
         if len(lent) >= next_try and (room.is_overdrawn or all(map(le, wanted, there))):
             seats = trial.seats_without(len(lent))
             if seats is not None:
@@ -171,10 +169,10 @@ def _needed_for(room: Room, contender: Contender, seats: Gang, lent: Taken) -> T
     """Return what has to go so that an essential set fits where it is to go."""
     short: dict[int, list[int]] = {}
     for need, places in seats:
-        fitting = contender.fittings[need]
+        size = contender.fittings[need].size
         for node, count in places:
             lacks_there = short.setdefault(node, [-each for each in room.coming(node)])
-            for number, each in enumerate((fitting.cores, fitting.memory, fitting.gpus)):
+            for number, each in enumerate(size):
                 lacks_there[number] += each * count
     by_node: dict[int, Taken] = {node: [] for node in short}
     for lending, count in lent:
@@ -205,9 +203,8 @@ def _enough(lent: Taken, short: list[int]) -> Taken:
 
 def _lost_seconds(planner: "Planner", lending: Lending, now: float) -> float:
     """Return how much work of one instance is lost at most; none, if it can hand it over."""
-    if lending.contender.demand.needs[lending.need].hands_over:
-        return 0.0
-    return min(now - lending.at, planner.sharing.lost_seconds)
+    most = 0.0 if lending.hands_over else planner.sharing.lost_seconds
+    return min(now - lending.at, most)
 
 
 def _is_worth(

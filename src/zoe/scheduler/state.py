@@ -325,7 +325,7 @@ class State:
                 planner.drop(contender, need, place, now, elastic=elastic)
         if after is not None:
             place = (planner.room.number(after.node), 1)
-            planner.hold(contender, need, [place], now, elastic=elastic, placed_at=new.placed_at)
+            planner.hold(contender, need, [place], now, elastic=elastic, since=new.placed_at)
             if after.is_going:
                 planner.retire(contender, need, place, now, elastic=elastic)
 

@@ -12,6 +12,7 @@ from zoe.model.zapp import Speedup
 from zoe.scheduler.gang import Lack, fits_in
 from zoe.scheduler.planner import Planner
 from zoe.scheduler.room import Room
+from zoe.sim.chance import Chance
 from zoe.sim.failures import Failure, RandomFailures, draw_failures
 from zoe.sim.load import offered_load, scaled
 from zoe.sim.metrics import measure
@@ -21,7 +22,7 @@ from zoe.sim.report import Run
 from zoe.sim.simulation import Physics, simulate
 from zoe.sim.variant import Variant
 from zoe.sim.workload import Job
-from zoe.sim.workloads.paper import REPEATS, Chance, Tables, generate
+from zoe.sim.workloads.paper import REPEATS, Tables, generate
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,9 @@ def run(
         failures=failures,
         keep_spans=len(jobs) <= MOST_ROWS,
     )
+    wall_seconds = clock() - began
     load = offered_load(jobs, variant.nodes)
-    metrics = measure(result, offered_load=load, wall_seconds=clock() - began)
+    metrics = measure(result, offered_load=load, wall_seconds=wall_seconds)
     return Run(variant.name, seed, metrics), result
 
 

@@ -7,9 +7,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from zoe.model.cluster import Node
-from zoe.sim.workloads.paper import Chance
+from zoe.model.errors import ZoeError
+from zoe.sim.chance import Chance
 
 MAX_FAILURES = 1_000_000
+
+
+class FailuresInvalid(ZoeError):
+    """Failures that cannot be drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +45,19 @@ class Change(NamedTuple):
 def draw_failures(
     nodes: Iterable[Node], model: RandomFailures, until_seconds: float, chance: Chance
 ) -> tuple[Failure, ...]:
-    """Return failures until ``until_seconds``, of which the times between are exponential."""
+    """Return failures until ``until_seconds``, of which the times between are exponential.
+
+    Raises FailuresInvalid for more than MAX_FAILURES.
+    """
     failures: list[Failure] = []
     for node in nodes:
         at = _exponential(model.mean_up_seconds, chance)
-        while at < until_seconds and len(failures) < MAX_FAILURES:
+        while at < until_seconds:
+            if len(failures) == MAX_FAILURES:
+                raise FailuresInvalid(
+                    f"there would be more than {MAX_FAILURES:,} failures",
+                    hint="a longer mean_up, or fewer nodes",
+                )
             repaired_at = at + _exponential(model.mean_repair_seconds, chance)
             failures.append(Failure(node.name, at, repaired_at))
             at = repaired_at + _exponential(model.mean_up_seconds, chance)

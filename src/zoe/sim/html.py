@@ -6,9 +6,6 @@ from html import escape
 from zoe.sim.measures import MEASURES, of_class
 from zoe.sim.report import Run, Verdict, comparison, table
 
-MOST_SKIPPED = 100
-"""How many skipped lines of the input are shown; the others are counted."""
-
 STYLE = """
 :root{color-scheme:light dark;--page:#f4f6f8;--card:#fff;--ink:#1c2430;--soft:#5b6675;
 --rule:#e3e7ec;--better:#00694f;--worse:#b03a00}
@@ -54,11 +51,12 @@ def page(
     runs: Sequence[Run],
     drawings: Mapping[str, str],
     skipped: Sequence[str] = (),
+    skipped_count: int = 0,
 ) -> str:
     """Return the page: ``facts`` say what was simulated, ``drawings`` are SVG texts.
 
-    ``skipped`` are the lines of the input that could not be used, with the reasons. Everything
-    but the drawings is escaped.
+    ``skipped`` are the lines of the input that could not be used, with the reasons: all of them, or
+    the first of ``skipped_count``. Everything but the drawings is escaped.
     """
     name = escape(title)
     parts = [
@@ -82,7 +80,7 @@ def page(
         parts.append(_section("By class of executions", details))
     parts.append(_section("What the numbers mean", _definitions()))
     if skipped:
-        parts.append(_section("Skipped lines of the input", _skipped(skipped)))
+        parts.append(_section("Skipped lines of the input", _skipped(skipped, skipped_count)))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta http-equiv="Content-Security-Policy" '
@@ -141,10 +139,11 @@ def _definitions() -> str:
     return f'<dl class="card">{"".join(_fact(*pair) for pair in _meanings().items())}</dl>'
 
 
-def _skipped(lines: Sequence[str]) -> str:
-    shown = "\n".join(lines[:MOST_SKIPPED])
-    more = f"\nand {len(lines) - MOST_SKIPPED} more" if len(lines) > MOST_SKIPPED else ""
+def _skipped(lines: Sequence[str], count: int) -> str:
+    count = max(count, len(lines))
+    more = [f"and {count - len(lines):,} more"] if count > len(lines) else []
+    shown = "\n".join([*lines, *more])
     return (
-        f"<p>{len(lines)} could not be used; the results are without them.</p>"
-        f'<pre class="card">{escape(shown + more)}</pre>'
+        f"<p>{count:,} could not be used; the results are without them.</p>"
+        f'<pre class="card">{escape(shown)}</pre>'
     )

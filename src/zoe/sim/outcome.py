@@ -1,6 +1,6 @@
 """What a simulation tells: what became of every execution, and how full the cluster was."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from zoe.model.resources import NOTHING, Resources
@@ -75,11 +75,4 @@ class Result:
     capacity: Resources = NOTHING
     """Of all nodes together, at the beginning."""
     moments: tuple[Moment, ...] = ()
-    spans: tuple[Span, ...] = field(default=())
-    events: int = 0
-    taken_back: int = 0
-
-    @property
-    def mean_turnaround_seconds(self) -> float:
-        """The mean over all executions that ended."""
-        return sum(one.turnaround_seconds for one in self.outcomes) / len(self.outcomes)
+    spans: tuple[Span, ...] = ()

@@ -59,8 +59,7 @@ def simulate(
     ``failures`` are of nodes among ``nodes``. ``keep_spans`` keeps who had how many instances when;
     ``watch`` sees every plan that does something.
     """
-    simulation = _Simulation(planner, physics or Physics(), keep_spans, watch)
-    simulation.set_up(nodes, failures)
+    simulation = _Simulation(planner, nodes, physics or Physics(), failures, keep_spans, watch)
     return simulation.run(sorted(jobs, key=lambda job: (job.arrival_seconds, job.id)))
 
 
@@ -83,7 +82,9 @@ class _Simulation:
     def __init__(
         self,
         planner: Planner,
+        nodes: Iterable[Node],
         physics: Physics,
+        failures: Iterable[Failure],
         keep_spans: bool,
         watch: Callable[[float, Plan], None] | None,
     ) -> None:
@@ -97,26 +98,21 @@ class _Simulation:
         self._outcomes: list[Outcome] = []
         self._moments: list[Moment] = []
         self._spans: list[Span] = []
-        self._taken_back = self._drained = 0
+        self._drained = 0
         self._running = 0
         self._history = History()
         self._retry_at = inf
-        self._nodes: dict[str, Node] = {}
-        self._changes = deque(changes(()))
+        self._nodes = {node.name: node for node in nodes}
+        self._changes = deque(changes(failures))
         self._ready = NOTHING
         """Capacity of the nodes that work."""
         self._changed: dict[int, _Run] = {}
         """Executions of which the end has to be expected anew."""
-
-    def set_up(self, nodes: Sequence[Node], failures: Iterable[Failure]) -> None:
-        """Begin on ``nodes``, to which ``failures`` will happen."""
-        self._nodes = {node.name: node for node in nodes}
-        self._changes = deque(changes(failures))
         self._show_nodes()
 
     def run(self, jobs: Sequence[Job]) -> Result:
         """Let everything happen, in the order of time."""
-        next_job = events = 0
+        next_job = 0
         while (
             next_job < len(jobs)
             or self._ends
@@ -130,11 +126,10 @@ class _Simulation:
                 run = self._runs.get(execution_id)
                 if run is not None and run.version == version:
                     self._end(run, now, Ending.COMPLETED)
-                    events += 1
             while self._drains and self._drains[0][0] <= now:
                 self._drain(heapq.heappop(self._drains), now)
             if self._changes and self._changes[0].at <= now:
-                events += self._change_nodes(now)
+                self._change_nodes(now)
             while next_job < len(jobs) and jobs[next_job].arrival_seconds <= now:
                 job = jobs[next_job]
                 contender = self._planner.add(
@@ -143,7 +138,6 @@ class _Simulation:
                 self._planner.wait(contender, now)
                 self._runs[job.id] = _Run(job, contender)
                 next_job += 1
-                events += 1
             self._settle(now)
         last = self._moments[-1].at if self._moments else 0.0
         for run in list(self._runs.values()):
@@ -153,8 +147,6 @@ class _Simulation:
             self._planner.room.total,
             tuple(self._moments),
             tuple(self._spans),
-            events,
-            self._taken_back,
         )
 
     def _next_time(self, arrival: float | None) -> float:
@@ -200,7 +192,6 @@ class _Simulation:
     def _take_back(
         self, contender: Contender, need: int, place: tuple[int, int], now: float
     ) -> None:
-        self._taken_back += place[1]
         self._runs[contender.id].taken_back += place[1]
         at = now + self._physics.drain_seconds
         self._drained += 1
@@ -220,18 +211,15 @@ class _Simulation:
         if contender is not None:  # it may have ended meanwhile, and given all back
             self._planner.gone(contender, need, place, now)
 
-    def _change_nodes(self, now: float) -> int:
-        """Let nodes fail and come back; return how many."""
-        count = 0
+    def _change_nodes(self, now: float) -> None:
+        """Let nodes fail and come back."""
         while self._changes and self._changes[0].at <= now:
             _, is_up, name = self._changes.popleft()
             status = NodeStatus.READY if is_up else NodeStatus.UNREACHABLE
             self._nodes[name] = replace(self._nodes[name], status=status)
             if not is_up:
                 self._lose_node(self._planner.room.index[name], now)
-            count += 1
         self._show_nodes()
-        return count
 
     def _show_nodes(self) -> None:
         self._planner.set_nodes(self._nodes.values())

@@ -17,7 +17,6 @@ from zoe.scheduler.planner import Planner
 from zoe.scheduler.sharing import Sharing
 from zoe.sim.cluster import read_nodes
 from zoe.sim.simulation import simulate
-from zoe.sim.variant import BACKFILLS
 from zoe.sim.workload import Job
 from zoe.sim.workloads.batsim import Slot, read_batsim, read_schedule
 
@@ -51,9 +50,6 @@ async def measure(figures: Figures, folder: Path) -> None:
         for how, one_by_one in HOW[name]:
             as_batsim = numbered.starts(jobs, len(nodes), name, one_by_one=one_by_one)
             _compare(figures, f"{name}, {how}", jobs, as_batsim, slots)
-        if name not in BACKFILLS:
-            figures.note(f"ours is left out: there is no backfilling called {name}")
-            continue
         sharing = Sharing(backfill=name, backfill_depth=1_000_000, patience_seconds=inf)
         result = simulate(jobs, nodes, Planner(sharing))
         started = {o.job.id: o.started for o in result.outcomes if o.started is not None}

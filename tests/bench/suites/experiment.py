@@ -9,13 +9,14 @@ import os
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 
 from figures import Figures
 
-from traces import TRACES, published_tables
+from traces import TRACES
+from zoe.cli.simulator.inputs import tables
 from zoe.scheduler.sharing import Sharing
 from zoe.sim.experiment import Experiment, Published, run
 from zoe.sim.interval import interval
@@ -75,15 +76,9 @@ class _Answer:
 
 
 def _simulate(task: _Task) -> _Answer:
-    sharing = SHARINGS[task.name]
-    sharing = Sharing(
-        generation=sharing.generation,
-        policy=task.policy,
-        patience_seconds=sharing.patience_seconds,
-        lost_seconds=inf,
-    )
+    sharing = replace(SHARINGS[task.name], policy=task.policy, lost_seconds=inf)
     variant = Variant(task.name, sharing, machines(task.scale))
-    published = Published(published_tables(), task.scale, paper_exact=True)
+    published = Published(tables(TRACES), task.scale, paper_exact=True)
     experiment = Experiment(published, Physics(lost_seconds=inf))
     began = time.process_time()
     made, _ = run(experiment, variant, task.seed, random.Random(task.seed), time.perf_counter)

@@ -19,7 +19,8 @@ from pathlib import Path
 from figures import Figures
 
 import textbook
-from traces import KTH, TRACES, published_tables
+from traces import KTH, TRACES
+from zoe.cli.simulator.inputs import tables
 from zoe.model.cluster import Node
 from zoe.model.resources import Resources
 from zoe.scheduler.planner import Planner
@@ -57,7 +58,7 @@ async def measure(figures: Figures, folder: Path) -> None:
     nodes = machines(5)
     if TRACES.is_dir():
         which = "published workload"
-        jobs = generate(published_tables(), random.Random(SEED), paper_exact=True)[:ELASTIC]
+        jobs = generate(tables(TRACES), random.Random(SEED), paper_exact=True)[:ELASTIC]
     else:
         which = "drawn sizes"
         jobs = _drawn()

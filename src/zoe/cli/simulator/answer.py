@@ -43,7 +43,8 @@ def as_json(runs: Sequence[Run], inputs: Inputs) -> str:
 def report(runs: Sequence[Run], results: Mapping[str, Result], inputs: Inputs) -> str:
     """Return a page of HTML that needs nothing else."""
     title = inputs.title or "Simulation"
-    return page(title, inputs.facts, runs, plots(results), inputs.skipped)
+    drawn = plots(results)
+    return page(title, inputs.facts, runs, drawn, inputs.skipped, inputs.skipped_count)
 
 
 def write_file(path: Path, text: str) -> None:

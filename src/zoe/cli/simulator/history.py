@@ -14,7 +14,6 @@ from zoe.model.resources import Resources
 from zoe.model.units import duration_seconds
 from zoe.sim.load import offered_load
 from zoe.sim.metrics import measure
-from zoe.sim.report import Run
 from zoe.sim.workloads.history import as_it_was, read_history
 from zoe.sim.workloads.problems import OnError
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 MAX_EXECUTIONS = 20_000
 """Of a history; each takes two requests or more."""
-AS_IT_WAS = "as it was"
 
 _LAST = re.compile(r"last-(.+)", re.ASCII)
 _ENDED = (ExecutionStatus.TERMINATED, ExecutionStatus.FAILED)
@@ -53,8 +51,8 @@ def of_history(
     found.title = "What if"
     if len(executions) == MAX_EXECUTIONS:
         found.facts["history"] = f"only the newest {MAX_EXECUTIONS:,} executions are replayed"
-    was = measure(as_it_was(executions, loaded.jobs), offered_load=offered_load(loaded.jobs, nodes))
-    found.happened = [Run(AS_IT_WAS, 0, was)]
+    was = as_it_was(executions, loaded.jobs)
+    found.happened = measure(was, offered_load=offered_load(loaded.jobs, nodes))
     return found
 
 

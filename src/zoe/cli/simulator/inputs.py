@@ -19,7 +19,7 @@ from zoe.model.zapp import Speedup
 from zoe.sim.cluster import read_nodes
 from zoe.sim.experiment import Experiment, Published, with_nodes
 from zoe.sim.load import capacity_of
-from zoe.sim.report import Run
+from zoe.sim.metrics import Metrics
 from zoe.sim.simulation import Physics
 from zoe.sim.variant import Variant, variants
 from zoe.sim.workloads.formats import read_workload
@@ -57,7 +57,7 @@ class Inputs:
     skipped: tuple[str, ...] = ()
     """What was wrong in the input, if that is skipped: the first of it."""
     skipped_count: int = 0
-    happened: list[Run] = field(default_factory=list)
+    happened: Metrics | None = None
     """What really happened, of a workload that is history."""
 
 

@@ -62,7 +62,7 @@ class Schedule:
 
     slots: Mapping[int, Slot]
     skipped: int = 0
-    problems: tuple[Problem, ...] = field(default=())
+    problems: tuple[Problem, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
 
 

@@ -1,6 +1,7 @@
 """Which reader a file is for: the one place that knows all formats by their names."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import Protocol
 
 from zoe.model.did_you_mean import suggestion
 from zoe.sim.workloads.batsim import read_batsim
@@ -9,27 +10,19 @@ from zoe.sim.workloads.swf import read_swf
 from zoe.sim.workloads.table import read_csv, read_parquet
 
 
-def _swf(data: bytes, file: str, on_error: OnError) -> Loaded:
-    return read_swf(data, file, on_error=on_error)
+class Reader(Protocol):
+    """Reads files of one format."""
+
+    def __call__(self, data: bytes, file: str, /, *, on_error: OnError) -> Loaded:
+        """Return the jobs of a file of which this is the content; raises WorkloadInvalid."""
+        ...
 
 
-def _batsim(data: bytes, file: str, on_error: OnError) -> Loaded:
-    return read_batsim(data, file, on_error=on_error)
-
-
-def _csv(data: bytes, file: str, on_error: OnError) -> Loaded:
-    return read_csv(data, file, on_error=on_error)
-
-
-def _parquet(data: bytes, file: str, on_error: OnError) -> Loaded:
-    return read_parquet(data, file, on_error=on_error)
-
-
-FORMATS: Mapping[str, Callable[[bytes, str, OnError], Loaded]] = {
-    "swf": _swf,
-    "json": _batsim,
-    "csv": _csv,
-    "parquet": _parquet,
+FORMATS: Mapping[str, Reader] = {
+    "swf": read_swf,
+    "json": read_batsim,
+    "csv": read_csv,
+    "parquet": read_parquet,
 }
 """The reader of each format, by the ending of its files (before ``.gz``)."""
 
@@ -43,4 +36,4 @@ def read_workload(
     if reader is None:
         hint = suggestion(ending, FORMATS, "formats") or "name the format"
         raise unreadable(file, f"nobody knows the format {ending[:40]!r}", hint=hint)
-    return reader(data, file, on_error)
+    return reader(data, file, on_error=on_error)

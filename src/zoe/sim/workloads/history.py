@@ -10,8 +10,8 @@ An execution that was granted everything at once therefore takes what it took.
 
 What the history does not say, so that a replay is not exact:
 
-- the team and the priority of an execution; and labels, ``spread`` and the speed-up of its
-  services, unless the applications are given, too (``GET /executions/{id}/source``, read);
+- labels, ``spread`` and the speed-up of services, unless the applications are given, too
+  (``GET /executions/{id}/source``, read);
 - elastic counts at the time of submission, if a scale changed the application (the declared ones
   are used), and what an ended execution would still have done had its user not stopped it;
 - whether an instance that was running was doing something: work that was lost with an instance
@@ -149,6 +149,7 @@ def _job(
         submitted,
         needs,
         owner=name(execution.get("owner", ""), "owner"),
+        team=name(execution.get("team", ""), "team"),
         kind=Kind(kind),
         application=name(execution.get("application", ""), "application"),
         run_seconds=None if limit is None else number(limit, "time_limit_seconds") or None,

@@ -39,11 +39,11 @@ without sizes, which says nothing new.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from zoe.model.cluster import Node
 from zoe.model.resources import CORE, Resources
 from zoe.scheduler.demand import Demand, Need, Shape
+from zoe.sim.chance import Chance
 from zoe.sim.workload import Job
 from zoe.sim.workloads.numbers import number, whole
 from zoe.sim.workloads.problems import OnError, Reading, unreadable
@@ -61,18 +61,6 @@ _SNAPSHOT_FIELDS = 8
 _PRODUCTION_CLASS = 2
 _LARGEST_SHARE = 5
 """No instance takes more than this part of a machine."""
-
-
-class Chance(Protocol):
-    """What draws: :class:`random.Random` with a seed, from outside of the core."""
-
-    def random(self) -> float:
-        """Return a number from 0 up to, but not including, 1."""
-        ...
-
-    def randint(self, a: int, b: int) -> int:
-        """Return an integer from ``a`` to ``b``, both included."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,8 +199,10 @@ def text_of(source: str | bytes, file: str) -> str:
 
 
 def lines_of(source: str | bytes | Iterable[str], file: str) -> Iterable[str]:
-    """Return the lines of a text, of the bytes of a file, or as they come."""
-    return text_of(source, file).splitlines() if isinstance(source, str | bytes) else source
+    """Return the lines of a text or of the bytes of a file, with their ends, or as they come."""
+    if isinstance(source, str | bytes):
+        return text_of(source, file).splitlines(keepends=True)
+    return source
 
 
 def shown(value: object) -> str:

@@ -17,7 +17,6 @@ from zoe.sim.workloads.numbers import moment, name, whole
 from zoe.sim.workloads.problems import MAX_JOB_ID, MAX_JOB_INSTANCES, shown
 
 SERVICE = "job.worker"
-MAX_PRIORITY = 1_000_000
 
 _LABEL = re.compile(r"[^\s,;|+]{1,200}")
 
@@ -73,7 +72,6 @@ _FIELDS: Mapping[str, Callable[[object], Any]] = {
     "gpus": lambda value: whole(_stripped(value), "gpus", 0, MAX_GPUS),
     "essential": lambda value: whole(_stripped(value), "essential", 0, MAX_JOB_INSTANCES),
     "elastic": lambda value: whole(_stripped(value), "elastic", 0, MAX_JOB_INSTANCES),
-    "priority": lambda value: whole(_stripped(value), "priority", -MAX_PRIORITY, MAX_PRIORITY),
     "labels": _labels,
 }
 ALIASES: Mapping[str, str] = {"submitted": "arrival"}
@@ -144,12 +142,11 @@ def job_of(record: Mapping[str, object], number: int) -> tuple[Job | None, list[
         kind=values.get("kind", Kind.BATCH),
         application=values.get("application", ""),
         run_seconds=values.get("run_seconds"),
-        priority=values.get("priority", 0),
     )
     return Job(demand, values["seconds"]), []
 
 
-NODE_FIELDS = ("name", "cores", "memory", "gpus", "labels")
+NODE_FIELDS = ("name", "count", "cores", "memory", "gpus", "labels")
 
 
 def node_of(

@@ -136,7 +136,7 @@ class _Document:
                 return ()
         nodes: dict[str, Node] = {}
         for path, table in self._tables("nodes"):
-            if self._has_unknown(path, table, (*NODE_FIELDS, "count")):
+            if self._has_unknown(path, table, NODE_FIELDS):
                 continue
             found, problems = node_of(table, len(nodes) + 1)
             for field, message in problems:

@@ -35,8 +35,7 @@ def read_csv(
 ) -> Loaded:
     """Return the jobs of a CSV table; raises WorkloadInvalid."""
     reading = Reading(file, on_error)
-    lines = source.splitlines(keepends=True) if isinstance(source, str) else lines_of(source, file)
-    rows = csv.reader(lines, strict=True)
+    rows = csv.reader(lines_of(source, file), strict=True)
     header: list[str] | None = None
     count = 0
     while True:

@@ -1,0 +1,221 @@
+"""The store as the properties of the scheduler see it: it records each change, and judges it.
+
+The oracles here and in ``check_invariants`` use none of the scheduler's own arithmetic.
+"""
+
+import random
+from collections.abc import Mapping
+from dataclasses import replace
+
+from rehearsal import scheduler_of
+from zoe.model.change import Defer, Forget, SetInstance, SetStatus
+from zoe.model.cluster import Node
+from zoe.model.execution import (
+    ENDED,
+    EXECUTION_TRANSITIONS,
+    INSTANCE_TRANSITIONS,
+    Execution,
+    ExecutionStatus,
+    ExitReason,
+    InstanceStatus,
+    ServiceInstance,
+)
+from zoe.model.quota import Accounts
+from zoe.model.resources import NOTHING
+from zoe.model.tree import requirements
+from zoe.model.zapp import Condition
+from zoe.scheduler.decisions import Decision, StartInstance, StopInstance
+from zoe.scheduler.events import Event, SharesSet
+from zoe.scheduler.invariants import check_invariants, over_quota
+from zoe.scheduler.snapshot import thaw
+from zoe.sim.forecast import Bounds, forecast
+
+KEPT = (InstanceStatus.WAITING, InstanceStatus.STARTING, InstanceStatus.RUNNING)
+"""Statuses of an instance that holds its room, and is not about to give it back."""
+
+
+def holdings(executions: Mapping[int, Execution]) -> dict[int, object]:
+    """What has to be the same in the scheduler and in the store."""
+    return {
+        key: (value.status, {one.id: one for one in value.instances})
+        for key, value in executions.items()
+    }
+
+
+class JudgingStore:
+    """Stands between a scheduler and its world: what is told, what is decided, what is kept."""
+
+    def __init__(self, seed: int, options: dict[str, object]) -> None:
+        self.whim = random.Random(seed)
+        """Says when somebody asks for a forecast."""
+        self.options = options
+        self.scheduler = scheduler_of(**options)
+        self.now = 1000.0
+        self.take_backs: list[tuple[int, int]] = []
+        """From whom, for whom, since this was last looked at."""
+        self.store: dict[int, Execution] = {}
+        self.ever: dict[int, Execution] = {}
+        self.stopped_by_user: set[int] = set()
+        self.pending: list[Decision] = []
+        """Effects that nobody has carried out yet."""
+        self.nodes: tuple[Node, ...] = ()
+        self.shrunk: set[str] = set()
+        self.shares = Accounts()
+        self.excess: dict[tuple[str, str, str], int] = {}
+        """What is used of quotas that were lowered: it only gets less."""
+        self.story: list[str] = []
+
+    def tell(self, event: Event, *, judged: bool = True) -> None:
+        """Hand an event to the scheduler; record its decisions, and keep its effects for later."""
+        self.story.append(f"{self.now:g} {event}")
+        before = dict(self.store)
+        for decision in self.scheduler.handle(event, self.now):
+            self.story.append(f"        {decision}")
+            match decision:
+                case SetStatus():
+                    self.record_status(decision)
+                case SetInstance(instance):
+                    self.record_instance(instance)
+                    cause = decision.cause
+                    if cause is not None and cause.for_execution is not None:
+                        self.take_backs.append((instance.execution_id, cause.for_execution))
+                case Defer(execution_id):
+                    assert self.store[execution_id].status is ExecutionStatus.QUEUED
+                    assert decision.reasons
+                    assert decision.queue_position >= 1
+                case Forget(execution_id):
+                    assert self.store.get(execution_id) is None
+                case StartInstance() | StopInstance():
+                    self.pending.append(decision)
+                case _:
+                    pass
+        if judged:
+            self.check_overdraft(before)
+            generation = self.options.get("generation", "flexible")
+            works = generation == "flexible" and self.options.get("reclaim", True)
+            now = self.now if works else None  # the others may leave room unused
+            excess = over_quota(self.store.values(), self.shares)
+            if not isinstance(event, SharesSet):
+                assert all(self.excess.get(key, 0) >= used for key, used in excess.items())
+            self.excess = excess
+            check_invariants(
+                self.scheduler, now, shrunk=frozenset(self.shrunk), lowered=frozenset(excess)
+            )
+            assert holdings(self.scheduler.executions) == holdings(self.store)
+            if self.options.get("policy") == "fair":
+                self.check_guarantee()
+            if self.whim.random() < 0.03:
+                self.check_forecast()
+
+    def check_guarantee(self) -> None:
+        """Others took back nothing of what the team is guaranteed."""
+        taken, self.take_backs = self.take_backs, []
+        team = self.shares.team("t")
+        by_others = any(
+            self.store[loser].team == "t" and self.store[winner].team != "t"
+            for loser, winner in taken
+        )
+        if team is None or team.guaranteed == NOTHING or not by_others:
+            return
+        guaranteed = team.guaranteed
+        kept = [
+            execution.zapp.service(each.service).resources
+            for execution in self.store.values()
+            if execution.team == "t"
+            for each in execution.instances
+            if each.status in KEPT
+        ]
+        total = sum(kept, NOTHING)
+        assert (
+            total.cores_milli >= guaranteed.cores_milli > 0
+            or total.memory_bytes >= guaranteed.memory_bytes > 0
+        )
+
+    def check_forecast(self) -> None:
+        """What a forecast is made of knows all that the scheduler does, and changes nothing."""
+        snapshot = self.scheduler.snapshot(self.now, 100)
+        if self.options.get("policy", "fifo") == "fifo":  # the order of others changes with time
+            assert not thaw(snapshot.planner).plan(self.now).grants
+        found = forecast(snapshot, None, random.Random(0), Bounds(samples=2, ends=20))
+        assert all((each.p50 or self.now) >= self.now for each in found.values())
+        assert holdings(self.scheduler.executions) == holdings(self.store)
+
+    def record_status(self, change: SetStatus) -> None:
+        execution = self.store[change.execution_id]
+        assert change.status in EXECUTION_TRANSITIONS[execution.status]
+        if change.status is ExecutionStatus.STARTING:
+            assert execution.id not in self.stopped_by_user, "stop always wins"
+        started = execution.started_at
+        if change.status is ExecutionStatus.STARTING:
+            started = self.now
+            limit = execution.zapp.time_limit_seconds or change.time_limit_seconds
+            quotas = self.shares.quotas_of(execution.owner, execution.team)
+            assert all((limit or 1e9) <= (quota.run_seconds or 1e9) for _, quota in quotas)
+            execution = replace(execution, time_limit_seconds=change.time_limit_seconds)
+        changed = replace(
+            execution, status=change.status, started_at=started, end=change.end or execution.end
+        )
+        if change.status in ENDED:
+            assert changed.end is not None
+            assert not any(one.is_placed for one in changed.instances)
+            del self.store[execution.id]
+        else:
+            self.store[execution.id] = changed
+        self.ever[execution.id] = changed
+
+    def record_instance(self, instance: ServiceInstance) -> None:
+        execution = self.store[instance.execution_id]
+        instances = {one.id: one for one in execution.instances}
+        old = instances.get(instance.id)
+        if old is not None:
+            assert (
+                old.status is instance.status or instance.status in INSTANCE_TRANSITIONS[old.status]
+            )
+            assert instance.attempt >= old.attempt
+            if instance.status is InstanceStatus.WAITING:
+                assert instance.attempt == old.attempt + 1
+        else:
+            assert instance.status is InstanceStatus.WAITING
+        if instance.status is InstanceStatus.STARTING:
+            assert old is not None
+            assert old.status is InstanceStatus.WAITING
+            assert instance.not_before <= self.now
+            assert execution.status in (ExecutionStatus.STARTING, ExecutionStatus.RUNNING)
+            self.check_requirements(execution, instance)
+        instances[instance.id] = instance
+        self.store[execution.id] = replace(execution, instances=tuple(instances.values()))
+
+    def check_requirements(self, execution: Execution, instance: ServiceInstance) -> None:
+        for needed, condition in requirements(execution.zapp)[instance.service]:
+            for one in execution.instances:
+                if one.service == needed and one.essential:
+                    done = one.exit is not None and one.exit.reason is ExitReason.COMPLETED
+                    assert done or one.status is InstanceStatus.RUNNING
+                    assert done or condition is not Condition.READY or one.ready
+
+    def check_overdraft(self, before: dict[int, Execution]) -> None:
+        """A node that is overdrawn because it shrank gets nothing more."""
+        had = {
+            (one.id, one.attempt)
+            for execution in before.values()
+            for one in execution.instances
+            if one.is_placed
+        }
+        self.shrunk = {n.name for n in self.nodes if n.name in self.shrunk and self.is_overdrawn(n)}
+        for execution in self.store.values():
+            for one in execution.instances:
+                if one.is_placed and (one.id, one.attempt) not in had and one.node in self.shrunk:
+                    keeps_its_room = (one.id, one.attempt - 1) in had
+                    assert keeps_its_room, f"{one.id} was placed on {one.node}, which is overdrawn"
+
+    def is_overdrawn(self, node: Node) -> bool:
+        held = [
+            execution.zapp.service(one.service).resources
+            for execution in self.store.values()
+            for one in execution.instances
+            if one.is_placed and one.node == node.name
+        ]
+        return (
+            sum(each.cores_milli for each in held) > node.capacity.cores_milli
+            or sum(each.memory_bytes for each in held) > node.capacity.memory_bytes
+        )

@@ -1,0 +1,352 @@
+"""The world that the scheduler is tried in: users, a back-end, and a master that crashes."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from judging_store import JudgingStore
+
+from rehearsal import scheduler_of
+from zoe.model.cluster import Node, NodeStatus, Observation, ObservedInstance
+from zoe.model.execution import (
+    Desired,
+    Execution,
+    Exit,
+    ExitReason,
+    InstanceStatus,
+    ServiceInstance,
+)
+from zoe.model.quota import Accounts, Quota, Team, User
+from zoe.model.resources import Resources
+from zoe.model.zapp import Condition, Framework, Kind, RestartPolicy, Service, ZApp
+from zoe.scheduler.decisions import StartInstance, StopInstance
+from zoe.scheduler.events import (
+    Event,
+    ExecutionSubmitted,
+    InstanceReady,
+    InstanceStarted,
+    InstanceStopped,
+    NodesObserved,
+    ScaleRequested,
+    SharesSet,
+    StartFailed,
+    StopFailed,
+    TerminationRequested,
+    WokeUp,
+)
+from zoe.scheduler.reconcile import differences, reconcile
+
+GIB = 1024**3
+
+
+def random_zapp(chance: random.Random) -> ZApp:
+    """A chain of one to three services with a monitor at its end, or without one."""
+    services = []
+    for number in range(chance.randint(1, 3)):
+        needs = {}
+        if services and chance.random() < 0.7:
+            needs[chance.choice(services).name] = chance.choice(list(Condition)[:2])
+        services.append(
+            Service(
+                f"s{number}",
+                resources=Resources(chance.choice((500, 1000, 2000)), chance.choice((0, 1)) * GIB),
+                essential=chance.choice((1, 1, 1, 2, 3)),
+                elastic=chance.choice((0, 0, 1, 2, 4)),
+                depends_on=needs,
+                labels=("ssd",) if chance.random() < 0.1 else (),
+                spread=chance.random() < 0.1,
+                restart=RestartPolicy(chance.choice(("never", "on-failure")), 2, 3.0),
+            )
+        )
+    if chance.random() < 0.8:
+        services[-1] = replace(services[-1], monitor=True)
+    limit = chance.choice((None, None, 30.0))
+    return ZApp("app", Kind.BATCH, (Framework("f", tuple(services)),), limit)
+
+
+def random_quota(chance: random.Random) -> Quota:
+    """Mostly tight, so that it holds something back."""
+    return Quota(
+        cores_milli=chance.choice((None, 1000, 2000, 3500, 6000)),
+        memory_bytes=chance.choice((None, None, GIB, 2 * GIB)),
+        executions=chance.choice((None, None, 1, 2)),
+        sessions=chance.choice((None, None, 0, 1)),
+        run_seconds=chance.choice((None, None, 20.0, 40.0)),
+    )
+
+
+@dataclass
+class Container:
+    """What a back-end has of one attempt."""
+
+    node: str
+    status: InstanceStatus = InstanceStatus.RUNNING
+    ready: bool = False
+    exit: Exit | None = None
+
+
+class World(JudgingStore):
+    """Users and back-end; ``chance`` decides everything."""
+
+    def __init__(self, seed: int, options: dict[str, object]) -> None:
+        super().__init__(seed, {key: value for key, value in options.items() if key != "quotas"})
+        self.chance = random.Random(seed)
+        self.lot = random.Random(seed)
+        """Says who shares what: apart, so that a world is the same with and without quotas."""
+        self.sharing = options.get("quotas")
+        """True: with quotas, ``guarantees``: with a guaranteed share instead."""
+        self.containers: dict[tuple[str, int], Container] = {}
+        self.inbox: list[Event] = []
+        self.next_id = 1
+        self.nodes = tuple(
+            Node(
+                f"n{number}",
+                Resources(self.chance.randint(1, 6) * 1000, 8 * GIB),
+                labels=frozenset({"ssd"} if number == 0 else ()),
+            )
+            for number in range(self.chance.randint(1, 3))
+        )
+        self.faults = True
+        self.tell(NodesObserved(self.nodes))
+
+    def submit(self) -> None:
+        execution = Execution(
+            self.next_id,
+            f"e{self.next_id}",
+            self.lot.choice("uv"),
+            replace(
+                random_zapp(self.chance),
+                kind=self.lot.choice((Kind.BATCH, Kind.BATCH, Kind.INTERACTIVE)),
+            ),
+            self.now,
+            team=self.lot.choice(("", "t")),
+        )
+        self.next_id += 1
+        self.store[execution.id] = self.ever[execution.id] = execution
+        self.tell(ExecutionSubmitted(execution))
+        if self.chance.random() < 0.1:
+            self.tell(ExecutionSubmitted(execution))
+
+    def terminate(self) -> None:
+        if self.ever:
+            execution_id = self.chance.choice(sorted(self.ever))
+            if execution_id in self.store:
+                desired = Desired.STOP
+                self.store[execution_id] = replace(self.store[execution_id], desired=desired)
+            self.stopped_by_user.add(execution_id)
+            self.tell(TerminationRequested(execution_id, "u"))
+
+    def scale(self) -> None:
+        if self.store:
+            execution = self.store[self.chance.choice(sorted(self.store))]
+            name = self.chance.choice([name for name, _ in execution.zapp.services()])
+            count = self.chance.randint(0, 5)
+            elastic = {**execution.elastic, name: count}
+            self.store[execution.id] = replace(execution, elastic=elastic)
+            self.tell(ScaleRequested(execution.id, name, count))
+
+    def act(self) -> None:
+        """Carry out one effect; its message may be lost, doubled, or say the wrong thing."""
+        if not self.pending:
+            return
+        effect = self.pending.pop(self.chance.randrange(min(3, len(self.pending))))
+        chance = self.chance.random() if self.faults else 1.0
+        if isinstance(effect, StartInstance):
+            self.start(effect.instance, chance)
+        elif isinstance(effect, StopInstance):
+            self.stop(effect, chance)
+
+    def start(self, instance: ServiceInstance, chance: float) -> None:
+        key = (instance.id, instance.attempt)
+        if chance < 0.1:
+            self.inbox.append(StartFailed(*key, "busy", True))
+        elif chance < 0.13:
+            self.inbox.append(StartFailed(*key, "no such image", False))
+        elif any(n.name == instance.node for n in self.nodes) and key not in self.containers:
+            self.containers[key] = Container(instance.node)
+            if chance > 0.2:
+                self.inbox.append(InstanceStarted(*key, "10.0.0.1"))
+            if chance > 0.95 and self.faults:
+                self.inbox.append(StartFailed(*key, "no answer, but it did start", True))
+
+    def stop(self, effect: StopInstance, chance: float) -> None:
+        key = (effect.instance_id, effect.attempt)
+        if chance < 0.1:
+            self.inbox.append(StopFailed(*key, "no answer"))
+        elif (container := self.containers.get(key)) is not None:
+            self.end(key, container, Exit(ExitReason.STOPPED), loud=chance > 0.3)
+
+    def end(self, key: tuple[str, int], container: Container, exit: Exit, *, loud: bool) -> None:
+        if container.status is InstanceStatus.STOPPED:
+            return
+        container.status, container.ready, container.exit = InstanceStatus.STOPPED, False, exit
+        if loud:
+            self.inbox.append(InstanceStopped(*key, exit))
+
+    def become_ready(self) -> None:
+        waiting = [
+            (key, each)
+            for key, each in self.containers.items()
+            if each.status is InstanceStatus.RUNNING and not each.ready
+        ]
+        for key, container in self.chance.sample(waiting, min(2, len(waiting))):
+            container.ready = True
+            self.inbox.append(InstanceReady(*key))
+
+    def exit(self) -> None:
+        alive = [
+            (key, each)
+            for key, each in self.containers.items()
+            if each.status is InstanceStatus.RUNNING
+        ]
+        if alive:
+            key, container = self.chance.choice(alive)
+            exit = Exit(ExitReason.COMPLETED, code=0)
+            if self.faults and self.chance.random() < 0.5:
+                reason = self.chance.choice((ExitReason.FAILED, ExitReason.OUT_OF_MEMORY))
+                exit = Exit(reason, code=1)
+            self.end(key, container, exit, loud=self.chance.random() > 0.2)
+
+    def deliver(self) -> None:
+        """Hand one message over: a late one, or one twice."""
+        if self.inbox:
+            event = self.inbox.pop(self.chance.randrange(len(self.inbox)))
+            self.tell(event)
+            if self.faults and self.chance.random() < 0.1:
+                self.inbox.append(event)
+
+    def set_shares(self, shares: Accounts | None = None) -> None:
+        """Have other quotas from now on; none at all without chance's will."""
+        if shares is None:
+            some = [User(name, quota=random_quota(self.lot)) for name in ("u", "default")]
+            users = {each.name: each for each in some if self.lot.random() < 0.7}
+            guaranteed = Resources(self.lot.choice((0, 2000, 4000)), self.lot.choice((0, 0, GIB)))
+            weight = self.lot.choice((0.5, 1.0, 3.0))
+            team = Team("t", weight, guaranteed, quota=random_quota(self.lot))
+            if self.sharing == "guarantees":
+                users, team = {}, replace(team, guaranteed=Resources(2500), quota=Quota())
+            shares = Accounts(users, {"t": team})
+        self.shares = shares
+        self.tell(SharesSet(shares))
+
+    def change_nodes(self) -> None:
+        nodes = list(self.nodes)
+        number = self.chance.randrange(len(nodes))
+        node = nodes[number]
+        match self.chance.randrange(4):
+            case 0:
+                status = self.chance.choice(list(NodeStatus))
+                nodes[number] = replace(node, status=status)
+            case 1:
+                cores = self.chance.randint(1, 6) * 1000
+                nodes[number] = replace(node, capacity=Resources(cores, 8 * GIB))
+            case 2 if len(nodes) > 1:
+                del nodes[number]
+            case _:
+                names = {each.name for each in nodes}
+                name = next(f"n{i}" for i in range(9) if f"n{i}" not in names)
+                nodes.append(Node(name, Resources(4000, 8 * GIB), labels=frozenset({"ssd"})))
+        self.set_nodes(tuple(nodes))
+
+    def set_nodes(self, nodes: tuple[Node, ...]) -> None:
+        self.nodes = nodes
+        names = {node.name for node in nodes}
+        for key, container in list(self.containers.items()):
+            if container.node not in names:
+                del self.containers[key]
+        self.shrunk |= {node.name for node in nodes if self.is_overdrawn(node)}
+        self.shrunk &= names
+        self.tell(NodesObserved(nodes))
+
+    def observation(self) -> Observation:
+        hidden = {n.name for n in self.nodes if n.status is NodeStatus.UNREACHABLE}
+        return Observation(
+            self.nodes,
+            tuple(
+                ObservedInstance(
+                    *key, each.node, each.status, each.ready, "10.0.0.1", exit=each.exit
+                )
+                for key, each in self.containers.items()
+                if each.node not in hidden
+            ),
+        )
+
+    def look(self) -> None:
+        busy = {
+            each.instance.id if isinstance(each, StartInstance) else each.instance_id
+            for each in self.pending
+            if isinstance(each, StartInstance | StopInstance)
+        }
+        executions = list(self.scheduler.executions.values())
+        for event in differences(executions, self.observation(), ignore=frozenset(busy)):
+            self.tell(event)
+        for key, container in list(self.containers.items()):
+            if container.status is InstanceStatus.STOPPED and not self.is_recorded(key):
+                del self.containers[key]
+
+    def is_recorded(self, key: tuple[str, int]) -> bool:
+        return any(
+            (one.id, one.attempt) == key and one.is_placed
+            for execution in self.store.values()
+            for one in execution.instances
+        )
+
+    def crash(self) -> None:
+        """The master dies with what it had not done yet, and another one takes over."""
+        self.story.append("crash")
+        self.pending.clear()
+        self.inbox.clear()
+        self.scheduler = scheduler_of(**self.options)
+        self.tell(SharesSet(self.shares), judged=False)
+        events = reconcile(list(self.store.values()), self.observation())
+        for event in events[:-1]:  # it knows everything, and is judged, when it has read them all
+            self.tell(event, judged=False)
+        self.tell(events[-1])
+
+    def wait(self) -> None:
+        self.now += self.chance.choice((0.5, 1.0, 5.0, 20.0))
+        wake = self.scheduler.next_wake
+        if wake is not None and wake <= self.now:
+            self.tell(WokeUp())
+
+    def live(self, steps: int) -> None:
+        happenings: dict[Callable[[], None], int] = {
+            self.submit: 6,
+            self.terminate: 2,
+            self.scale: 2,
+            self.act: 30,
+            self.become_ready: 12,
+            self.exit: 5,
+            self.deliver: 30,
+            self.change_nodes: 1,
+            self.set_shares: 2 if self.sharing else 0,
+            self.look: 2,
+            self.crash: 1,
+            self.wait: 5,
+        }
+        chosen = self.chance.choices(list(happenings), list(happenings.values()), k=steps)
+        for happening in chosen:
+            happening()
+
+    def settle(self) -> None:
+        """No more faults, and room for everybody: everything must come to its end."""
+        self.faults = False
+        self.set_shares(Accounts())
+        big = Resources(10_000, 64 * GIB)
+        count = 20 if self.options.get("generation") == "rigid" else 3
+        spare = [Node(f"spare{n}", big, labels=frozenset({"ssd"})) for n in range(count)]
+        ready = [replace(each, status=NodeStatus.READY) for each in self.nodes]
+        self.set_nodes((*ready, *spare))
+        for _ in range(400):
+            self.look()
+            for _ in range(50):
+                self.act()
+                self.become_ready()
+                self.deliver()
+            self.now += 61.0
+            self.tell(WokeUp())
+            if not self.inbox and not self.pending:
+                self.exit()
+            if not self.store:
+                return
+        raise AssertionError(f"it does not come to an end: {list(self.store.values())}")
