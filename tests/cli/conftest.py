@@ -1,21 +1,24 @@
-"""A shell for every test of the command line."""
+"""A shell for the tests of the command line."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from shell import Shell
+from shell import Shell, opened
 
-from api_serving import serving
-from zoe.client.credentials import Credentials, keep
+
+@pytest.fixture(autouse=True)
+def nobody_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who does not answer here never will: most tests run the master by hand."""
+    monkeypatch.setattr("zoe.cli.executions.LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("zoe.client.calls.patience", _at_once)
+
+
+def _at_once(seconds: float) -> Iterator[float]:
+    return iter(())
 
 
 @pytest.fixture
-async def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shell]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    # Most tests run the master by hand: nobody would answer however long it is waited for.
-    monkeypatch.setattr("zoe.cli.executions.LOOK_SECONDS", 0.0)
-    async with serving(tmp_path / "api") as api:
-        keep(tmp_path, Credentials(api.url, api.token))
-        yield Shell(api, tmp_path)
+async def shell(tmp_path: Path) -> AsyncIterator[Shell]:
+    async with opened(tmp_path) as shell:
+        yield shell

@@ -3,11 +3,16 @@
 import asyncio
 import contextlib
 import io
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from api_serving import Api
+import pytest
+
+from api_serving import Api, serving
 from zoe.cli.main import main
+from zoe.client.credentials import Credentials, keep
 from zoe.model.execution import ExecutionEnd, ExecutionStatus, Outcome
 
 
@@ -41,3 +46,14 @@ class Shell:
         fine = outcome in (Outcome.COMPLETED, Outcome.STOPPED)
         last = ExecutionStatus.TERMINATED if fine else ExecutionStatus.FAILED
         await self.api.master.status(id, ExecutionStatus.STOPPING, last, end=end)
+
+
+@asynccontextmanager
+async def opened(folder: Path) -> AsyncIterator[Shell]:
+    """Give a shell in ``folder``, logged in at an api of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("HOME", str(folder))
+        async with serving(folder / "api") as api:
+            keep(folder, Credentials(api.url, api.token))
+            yield Shell(api, folder)

@@ -1,9 +1,10 @@
 """Whatever is wrong with a command: an exit code, a reason without a traceback, nothing changed."""
 
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
-from shell import Shell
+import pytest_asyncio
+from shell import Shell, opened
 
 from api_serving import BROKEN, DASK
 
@@ -23,9 +24,21 @@ FILES = {
 USAGE, NOT_ALLOWED, NOT_FOUND, REJECTED, CONFLICT, UNREACHABLE = 2, 3, 4, 5, 6, 7
 
 
-@pytest.fixture
-async def asked(shell: Shell) -> Shell:
-    """A shell in a folder full of bad files, with two executions whose names begin alike."""
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def asked(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shell]:
+    """A shell in a folder full of bad files, with two executions whose names begin alike.
+
+    One for all tests: they see that nothing changes.
+    """
+    async with opened(tmp_path_factory.mktemp("asked")) as shell:
+        await fill(shell)
+        yield shell
+
+
+async def fill(shell: Shell) -> None:
     for name, text in FILES.items():
         shell.write(name, text)
     (shell.folder / "picture.yaml").write_bytes(b"\x89PNG\r\n\x1a\n\xff\x00")
@@ -34,7 +47,6 @@ async def asked(shell: Shell) -> Shell:
     for name in ("night-1", "night-2"):
         await shell.zoe("submit", "dask.yaml", "--name", name)
     await shell.api.master.run(1)
-    return shell
 
 
 async def everything(shell: Shell) -> object:
@@ -173,7 +185,7 @@ async def test_settings_that_are_wrong_stop_every_command(
     assert "did you mean" in await asked.zoe("ps", code=USAGE)
 
 
-async def test_a_folder_that_cannot_be_made(asked: Shell, tmp_path: Path) -> None:
-    inside = tmp_path / "dask.yaml" / "data"
+async def test_a_folder_that_cannot_be_made(asked: Shell) -> None:
+    inside = asked.folder / "dask.yaml" / "data"
     told = await asked.zoe("--data-dir", str(inside), "up", code=1)
     assert f"the folder {inside} cannot be made" in told

@@ -36,6 +36,7 @@ from zoe.rpc.messages import Expected, Failed, Ping, Plan, Planned, Pong
 from zoe.store.base import StoreUnavailable
 
 PING_SECONDS = 0.5
+"""How long the master has to say how it is, at most; less when all it is asked takes less."""
 
 router = APIRouter(tags=["cluster"])
 open_router = APIRouter(tags=["server"])
@@ -180,7 +181,8 @@ async def node_views(parts: Parts) -> list[NodeView]:
 async def master_view(parts: Parts) -> MasterView:
     """Ask the master how it is, for a moment."""
     try:
-        reply = await parts.master.ask(Ping(), PING_SECONDS)
+        seconds = min(PING_SECONDS, parts.settings.rpc_timeout_seconds)
+        reply = await parts.master.ask(Ping(), seconds)
     except MasterUnreachable:
         return MasterView(up=False)
     if not isinstance(reply, Pong):
