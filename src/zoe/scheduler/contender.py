@@ -29,7 +29,7 @@ class Contender:
         "_asked_for", "allowances", "asked", "at", "demand", "done_seconds", "elastic",
         "elastic_missing", "essential", "essential_missing", "fittings", "going", "has",
         "has_estimate", "id", "is_admitted", "is_ending", "is_excluded", "is_over", "is_spread",
-        "key", "rate", "request", "run_seconds", "shrunk_at", "speedup",
+        "key", "rate", "request", "run_seconds", "shrunk_at", "spared_until", "speedup",
     )  # fmt: skip
 
     def __init__(self, demand: Demand, room: Room, run_seconds: float | None) -> None:
@@ -64,6 +64,8 @@ class Contender:
         self.speedup = next((need.speedup for need in demand.needs if need.speedup), None)
         self.shrunk_at: list[float] = []
         """When elastic instances were taken back, in the last hour."""
+        self.spared_until = 0.0
+        """Until when nothing is taken back for it: it was found not to be worth it."""
         self.done_seconds = 0.0
         self.at = 0.0
         """When ``done_seconds`` and ``rate`` were brought up to date."""

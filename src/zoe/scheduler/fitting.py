@@ -8,6 +8,8 @@ from zoe.scheduler.demand import Shape
 
 PLENTY = 1 << 40
 """How many instances that need nothing fit in any room."""
+LEAST = -(1 << 61)
+"""Is free of whatever is not asked for on every node that is not closed."""
 
 
 class Fitting:
@@ -18,6 +20,7 @@ class Fitting:
         "cores",
         "full_at",
         "gpus",
+        "least",
         "memory",
         "rank",
         "shape",
@@ -32,6 +35,8 @@ class Fitting:
         self.memory = shape.each.memory_bytes
         self.gpus = shape.each.gpus
         self.size = (self.cores, self.memory, self.gpus)
+        self.least = (self.cores or LEAST, self.memory or LEAST, self.gpus or LEAST)
+        """What has to be free on a node that one fits on."""
         self.allowed: Sequence[int] | None = None
         """The nodes with its labels; None: all nodes."""
         self.rank = 0

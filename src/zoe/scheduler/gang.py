@@ -106,6 +106,14 @@ def grow(
     return grown
 
 
+def may_grow(room: Room, contender: Contender) -> bool:
+    """Whether there may be room for an elastic instance that is missing: a quick look."""
+    for missing, fitting in zip(contender.elastic_missing, contender.fittings, strict=True):
+        if missing and room.has_room(fitting):
+            return True
+    return False
+
+
 def has_all_elastic(contender: Contender, granted: int) -> bool:
     """Whether ``granted`` more are all the elastic instances that are missing."""
     return granted >= sum(contender.elastic_missing)

@@ -28,7 +28,7 @@ from zoe.scheduler.backfill import reserve
 from zoe.scheduler.conservative import timetable
 from zoe.scheduler.contender import Contender
 from zoe.scheduler.fairness import Fairness, Turns
-from zoe.scheduler.gang import Gang, fits, grow, place_gang
+from zoe.scheduler.gang import Gang, fits, grow, may_grow, place_gang
 from zoe.scheduler.quota import charge_start, growth
 from zoe.scheduler.reclaim import clear
 from zoe.scheduler.room import Places, Room
@@ -103,12 +103,16 @@ def flexible(planner: "Planner", now: float) -> Plan:
             break
     if planner.ledger.passed_over and planner.sharing.reclaim:
         _shed(planner, plan, now)
-    if planner.fairness is not None:  # step 7
-        _grow_in_turns(planner, planner.fairness, chain(planner.growing, admitted), plan)
+    wanting = planner.growing.that_may_fit(planner.room)  # step 7
+    if admitted:
+        wanting = sorted([*wanting, *admitted], key=lambda contender: contender.key)
+    if planner.fairness is not None:
+        able = [each for each in wanting if may_grow(planner.room, each)]
+        _grow_in_turns(planner, planner.fairness, able, plan)
     else:
-        by_policy = planner.growing.among(admitted) if admitted else planner.growing
-        for contender in by_policy:
-            extend(planner.room, contender, plan)
+        for contender in wanting:
+            if may_grow(planner.room, contender):
+                extend(planner.room, contender, plan)
     return plan
 
 
@@ -264,7 +268,7 @@ def _grow_in_turns(
 ) -> None:
     """Give elastic instances in small portions, always to those who have least."""
     by_team: dict[str, dict[str, list[Contender]]] = {}
-    for contender in sorted(contenders, key=lambda each: each.key):
+    for contender in contenders:
         demand = contender.demand
         by_team.setdefault(demand.team, {}).setdefault(demand.owner, []).append(contender)
     wanted: dict[int, list[int]] = {}

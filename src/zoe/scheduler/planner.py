@@ -21,7 +21,7 @@ from zoe.scheduler.gang import Lack, fits_in, lacks
 from zoe.scheduler.generations import GENERATIONS
 from zoe.scheduler.lending import Lendings
 from zoe.scheduler.plan import Plan
-from zoe.scheduler.queue import CHANGING, POLICIES, Order
+from zoe.scheduler.queue import CHANGING, POLICIES, Growing, Order
 from zoe.scheduler.quota import Ledger, charge_start
 from zoe.scheduler.rank import rank_of
 from zoe.scheduler.room import Places, Room
@@ -43,7 +43,7 @@ class Planner:
         self.waiting: Order | FairOrder = Order(self.contenders)
         if self.fairness is not None:
             self.waiting = FairOrder(self.contenders, self.fairness)
-        self.growing = Order(self.contenders)
+        self.growing = Growing(self.contenders)
         self.homeless = Order(self.contenders)
         self.by_age: list[tuple[float, int]] = []
         """Those that wait, by submission."""

@@ -7,6 +7,8 @@ from math import log2
 
 from zoe.model.zapp import Kind
 from zoe.scheduler.contender import Contender, SortKey
+from zoe.scheduler.fitting import Fitting
+from zoe.scheduler.room import Room
 
 AGEING_SECONDS = 6 * 3600.0
 """How much longer one waits if it is twice as large, under ``fair`` and ``priority``."""
@@ -128,3 +130,34 @@ class Order:
 
     def __len__(self) -> int:
         return len(self.keys)
+
+
+class Growing(Order):
+    """Those that want more elastic instances; it finds who may get some without asking each."""
+
+    def __init__(self, contenders: Mapping[int, Contender]) -> None:
+        super().__init__(contenders)
+        self._by_fitting: dict[Fitting, dict[int, Contender]] = {}
+
+    def add(self, contender: Contender) -> None:
+        """Add it, or move it to its new place."""
+        super().add(contender)
+        for fitting in contender.fittings:
+            self._by_fitting.setdefault(fitting, {})[contender.id] = contender
+
+    def discard(self, execution_id: int) -> None:
+        """Take it out, if it is in."""
+        if execution_id in self:
+            for fitting in set(self._contenders[execution_id].fittings):
+                wanting = self._by_fitting[fitting]
+                del wanting[execution_id]
+                if not wanting:
+                    del self._by_fitting[fitting]
+        super().discard(execution_id)
+
+    def that_may_fit(self, room: Room) -> list[Contender]:
+        """Return, in order, those of which an instance may fit: none of the others does."""
+        found: dict[int, Contender] = {}
+        for fitting in room.that_may_fit(self._by_fitting):
+            found.update(self._by_fitting[fitting])
+        return sorted(found.values(), key=lambda contender: contender.key)

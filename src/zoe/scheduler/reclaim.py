@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 HOUR = 3600.0
 INTERACTIVE_WEIGHT = 10.0
 """A second that somebody sits and waits weighs as much as so many of batch executions."""
+JUDGED_AGAIN = 0.1
+"""Of the time that somebody would gain, the part for which others are spared if it is too little."""
 
 Taken = list[tuple[Lending, int]]
 
@@ -33,16 +35,18 @@ def clear(planner: "Planner", contender: Contender, plan: "Plan", now: float) ->
     Those that lose least come first, of equal ones the newest. No more than needed, none that would
     be idle, and none at all if not even all of them would do, or if it is not worth it.
     """
-    chosen: Taken = []
-    if _could_do(planner, contender):
-        chosen = _least(planner, contender, plan, now)
-        taken = sum(one.instances for one in plan.take_back)
-        if sum(count for _, count in chosen) > planner.sharing.reclaim_per_plan - taken:
-            chosen = []
-        is_due = _is_due(planner, contender)
-        if chosen and not (is_due or _is_worth(planner, contender, chosen, plan, now)):
-            chosen = []
-    return chosen
+    is_due = _is_due(planner, contender)
+    if (now < contender.spared_until and not is_due) or not _could_do(planner, contender):
+        return []
+    retry_at = plan.retry_at
+    chosen = _least(planner, contender, plan, now)
+    if not chosen:
+        return []
+    plan.retry_at = retry_at  # there is enough: it is not for want of more that it waits
+    taken = sum(one.instances for one in plan.take_back)
+    if sum(count for _, count in chosen) > planner.sharing.reclaim_per_plan - taken:
+        return []
+    return chosen if is_due or _is_worth(planner, contender, chosen, plan, now) else []
 
 
 def takeable(
@@ -237,7 +241,10 @@ def _is_worth(
         if rate:
             cost += (horizon + grace) * less / rate + again / has
     weight = 1.0 if contender.demand.kind is Kind.BATCH else INTERACTIVE_WEIGHT
-    return cost <= (gain - drain) * weight
+    if cost <= (gain - drain) * weight:
+        return True
+    contender.spared_until = now + gain * JUDGED_AGAIN
+    return False
 
 
 def _by_execution(chosen: Taken) -> Iterable[tuple[Contender, Taken]]:

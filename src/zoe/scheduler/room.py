@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from zoe.model.cluster import Node, NodeStatus
 from zoe.model.resources import NOTHING, Resources
 from zoe.scheduler.demand import Shape
-from zoe.scheduler.fitting import Fitting
+from zoe.scheduler.fitting import LEAST, Fitting
 from zoe.scheduler.rank import Rank, pack
 
 BLOCK = 128
@@ -53,8 +53,13 @@ class Room:
         self.is_open: list[bool] = []
         """Whether a node takes instances."""
         self._bounds: tuple[list[int], list[int], list[int]] = ([], [], [])
-        self._grown: list[int] = []
-        self._grown_before = 0
+        self.grown = 0
+        """How often a node has got more room."""
+        self._log: list[int] = []
+        """The nodes that got it, the last ones."""
+        self._changed_between = (-1, -1)
+        self._changed: list[int] | None = None
+        """See :meth:`_changed_since`: what it returned for these two counts."""
         self._fittings: dict[Shape, Fitting] = {}
         self._labelled: dict[frozenset[str], Sequence[int] | None] = {}
 
@@ -83,8 +88,8 @@ class Room:
             [max(self.memory[first : first + BLOCK]) for first in blocks],
             [max(self.gpus[first : first + BLOCK]) for first in blocks],
         )
-        self._grown_before += len(self._grown) + 1
-        self._grown = []
+        self.grown += 1
+        self._log = []
         self._labelled = {}
         for fitting in self._fittings.values():
             self._fit_to_nodes(fitting)
@@ -175,6 +180,7 @@ class Room:
         """Give the room of these places back."""
         cores, memory, gpus, free = self.cores, self.memory, self.gpus, self.free
         bound_cores, bound_memory, bound_gpus = self._bounds
+        log = self._log
         given = 0
         for node, count in places:
             cores[node] += fitting.cores * count
@@ -190,27 +196,31 @@ class Room:
                 bound_gpus[block] = gpus[node]
             if self.is_open[node]:
                 given += count
-            self._grown.append(node)
+            log.append(node)
+        self.grown += len(places)
         free[0] += fitting.cores * given
         free[1] += fitting.memory * given
         free[2] += fitting.gpus * given
-        if len(self._grown) > _LOG_LIMIT:
-            self._grown_before += len(self._grown)
-            self._grown = []
+        if len(log) > _LOG_LIMIT:
+            self._log = []
 
     def expect(self, fitting: Fitting, places: Places, sign: int = 1) -> None:
         """Count the room of these places as coming (or, with -1, as held or no longer coming)."""
+        cores, memory, gpus = fitting.size
         for node, count in places:
+            count *= sign  # noqa: PLW2901
             delta = self.delta.get(node)
             if delta is None:
-                delta = self.delta[node] = [0, 0, 0]
-            delta[0] += fitting.cores * count * sign
-            delta[1] += fitting.memory * count * sign
-            delta[2] += fitting.gpus * count * sign
-            if delta == _NO_DELTA:
+                self.delta[node] = [cores * count, memory * count, gpus * count]
+                continue
+            if sign > 0 and (delta[0] < 0 or delta[1] < 0 or delta[2] < 0):
+                self._log.append(node)  # less of what is free on it is held
+                self.grown += 1
+            delta[0] += cores * count
+            delta[1] += memory * count
+            delta[2] += gpus * count
+            if not (delta[0] or delta[1] or delta[2]):
                 del self.delta[node]
-            if sign > 0:
-                self._grown.append(node)
 
     def take_if_free(self, parts: Sequence[tuple[Fitting, Places]]) -> bool:
         """Take the room of all of these if it is free and held for nobody, else of none."""
@@ -234,7 +244,8 @@ class Room:
             if self.is_open[node]:
                 for number in range(3):
                     self.free[number] += more[number] * sign
-            self._grown.append(node)
+            self._log.append(node)
+        self.grown += len(moved)
         self.delta = {} if going is None else moved
         return moved
 
@@ -252,7 +263,49 @@ class Room:
 
     def is_known_full(self, fitting: Fitting) -> bool:
         """Whether it was found to fit nowhere, and nothing has come free since."""
-        return fitting.full_at == self._grown_before + len(self._grown)
+        return fitting.full_at == self.grown
+
+    def that_may_fit(self, fittings: Iterable[Fitting]) -> Iterator[Fitting]:
+        """Yield those of which there may be room for one: a quick look, at the best nodes only."""
+        grown = self.grown
+        since, best = grown, []
+        for fitting in fittings:
+            if fitting.full_at == grown:
+                continue
+            if fitting.full_at != since:
+                since = fitting.full_at
+                best = self._best_since(since)
+            cores, memory, gpus = fitting.size
+            for most_cores, most_memory, most_gpus in best:
+                if cores <= most_cores and memory <= most_memory and gpus <= most_gpus:
+                    yield fitting
+                    break
+            else:
+                fitting.full_at = grown
+
+    def has_room(self, fitting: Fitting) -> bool:
+        """Whether there is room for one, perhaps held for somebody; labels do not count.
+
+        On a large cluster it may say so and be wrong.
+        """
+        if fitting.full_at == self.grown:
+            return False
+        least_cores, least_memory, least_gpus = fitting.least
+        cores, memory, gpus = self.cores, self.memory, self.gpus
+        among: Iterable[int] | None = self._changed_since(fitting.full_at)
+        if among is None:
+            if len(self.nodes) > BLOCK:
+                return True
+            among = range(len(self.nodes))
+        for node in among:
+            if (
+                cores[node] >= least_cores
+                and memory[node] >= least_memory
+                and gpus[node] >= least_gpus
+            ):
+                return True
+        fitting.full_at = self.grown
+        return False
 
     def place(
         self, fitting: Fitting, wanted: int, avoid: Iterable[int] = (), *, coming: bool = False
@@ -263,7 +316,6 @@ class Room:
         """
         if not coming and self.is_known_full(fitting):
             return []
-        grown = self._grown_before + len(self._grown)
         alone = fitting.shape.spread
         shunned = frozenset(avoid)
         places: Places = []
@@ -284,7 +336,7 @@ class Room:
                 break
         else:
             if not (coming or alone or shunned or self._is_reserved):
-                fitting.full_at = grown
+                fitting.full_at = self.grown
         if coming:
             self.expect(fitting, places, -1)
         else:
@@ -329,9 +381,9 @@ class Room:
         if coming and delta:
             found = [node for node in among if self._copies(fitting, node, coming=True)]
         else:
-            least_cores, least_memory = fitting.cores or _LEAST, fitting.memory or _LEAST
+            least_cores, least_memory, least_gpus = fitting.least
             if fitting.gpus:
-                among = [node for node in among if gpus[node] >= fitting.gpus]
+                among = [node for node in among if gpus[node] >= least_gpus]
             found = [
                 node
                 for node in among
@@ -363,17 +415,34 @@ class Room:
                 cores = min(cores, cores + more[0])
                 memory = min(memory, memory + more[1])
                 gpus = min(gpus, gpus + more[2])
-        return fitting.copies(cores, memory, gpus) if cores > _LEAST else 0
+        return fitting.copies(cores, memory, gpus) if cores > LEAST else 0
 
     def _changed_since(self, full_at: int) -> list[int] | None:
         """Return the nodes that have grown since then; None when all have to be looked at."""
-        since = full_at - self._grown_before
-        if full_at < 0 or since < 0:
+        if (full_at, self.grown) == self._changed_between:
+            return self._changed
+        count = self.grown - full_at
+        self._changed_between = (full_at, self.grown)
+        self._changed = None
+        if full_at < 0 or count > len(self._log) or count * 2 > len(self.nodes):
             return None
-        changed = self._grown[since:]
-        if len(changed) * 2 > len(self.nodes):
-            return None
-        return sorted(set(changed)) if len(changed) > 1 else changed
+        self._changed = sorted(set(self._log[-count:])) if count else []
+        return self._changed
+
+    def _best_since(self, full_at: int) -> list[tuple[int, int, int]]:
+        """Return what is free on the best nodes that have grown since then.
+
+        The best are those of which no other has more of everything. Of a large cluster it may be
+        the bounds of its blocks.
+        """
+        changed = self._changed_since(full_at)
+        if changed is not None:
+            free = [(self.cores[node], self.memory[node], self.gpus[node]) for node in changed]
+        elif len(self.nodes) <= BLOCK:
+            free = list(zip(self.cores, self.memory, self.gpus, strict=True))
+        else:
+            free = list(zip(*self._bounds, strict=True))
+        return _best(free)
 
     def _tighten(self, block: int) -> None:
         """Make the bounds of a block exact: they promised room that was not there."""
@@ -390,8 +459,17 @@ class Room:
 
 
 _NO_DELTA = [0, 0, 0]
-_LEAST = -(1 << 61)
-"""Stands for a resource that is not asked for: fits on every node that is not closed."""
+
+
+def _best(free: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    """Return these without those that an other one has at least as much of everything as."""
+    best: list[tuple[int, int, int]] = []
+    most_memory = most_gpus = -1  # what is closed has less than nothing
+    for one in sorted(free, reverse=True):
+        if one[0] >= 0 and (one[1] > most_memory or one[2] > most_gpus):
+            best.append(one)
+            most_memory, most_gpus = max(most_memory, one[1]), max(most_gpus, one[2])
+    return best
 
 
 def _lost(name: str) -> Node:

@@ -18,7 +18,7 @@ from zoe.scheduler.demand import Demand, Need, Shape
 from zoe.scheduler.fairness import FairOrder
 from zoe.scheduler.history import History
 from zoe.scheduler.planner import Planner
-from zoe.scheduler.queue import Order
+from zoe.scheduler.queue import Growing, Order
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def _shortened(planner: Planner, depth: int) -> dict[str, object]:
         waiting = FairOrder(contenders, planner.fairness)
     for execution_id in first:
         waiting.add(contenders[execution_id])
-    growing, homeless = Order(contenders), Order(contenders)
+    growing, homeless = Growing(contenders), Order(contenders)
     for shortened, order in ((growing, planner.growing), (homeless, planner.homeless)):
         for contender in order:
             shortened.add(contender)

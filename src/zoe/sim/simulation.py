@@ -122,10 +122,9 @@ class _Simulation:
         ):
             now = self._next_time(jobs[next_job].arrival_seconds if next_job < len(jobs) else None)
             while self._ends and self._ends[0][0] <= now:
-                _, execution_id, version = heapq.heappop(self._ends)
-                run = self._runs.get(execution_id)
-                if run is not None and run.version == version:
-                    self._end(run, now, Ending.COMPLETED)
+                end = heapq.heappop(self._ends)
+                if not self._is_void(end):
+                    self._end(self._runs[end[1]], now, Ending.COMPLETED)
             while self._drains and self._drains[0][0] <= now:
                 self._drain(heapq.heappop(self._drains), now)
             if self._changes and self._changes[0].at <= now:
@@ -139,6 +138,8 @@ class _Simulation:
                 self._runs[job.id] = _Run(job, contender)
                 next_job += 1
             self._settle(now)
+            while self._ends and self._is_void(self._ends[0]):
+                heapq.heappop(self._ends)
         last = self._moments[-1].at if self._moments else 0.0
         for run in list(self._runs.values()):
             self._end(run, last, Ending.NEVER if run.started is None else Ending.LOST)
@@ -153,6 +154,11 @@ class _Simulation:
         times = [queue[0][0] for queue in (self._ends, self._drains, self._changes) if queue]
         times.append(self._retry_at)
         return min(times) if arrival is None else min([arrival, *times])
+
+    def _is_void(self, end: tuple[float, int, int]) -> bool:
+        """Whether an end was expected at a rate that has changed since."""
+        run = self._runs.get(end[1])
+        return run is None or run.version != end[2]
 
     def _settle(self, now: float) -> None:
         """Plan, and make it so, until there is nothing more to do."""
