@@ -7,7 +7,7 @@ believed counts as ending now; each plan makes the reservation anew, so that a w
 itself.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from heapq import merge
 from itertools import chain
@@ -32,15 +32,14 @@ Amounts = dict[int, list[int]]
 class Reservation:
     """From ``at`` on a blocked execution fits, if some of what is free now is left alone."""
 
-    def __init__(
-        self, at: float, blocked: Contender, future: "Future", keep: "Amounts", state: int
-    ) -> None:
+    def __init__(self, at: float, blocked: Contender, future: "Future", state: int) -> None:
         self.at = at
         self.rejected: set[int] = set()
         """Those that would delay it: as long as nobody gets or gives room, they still would."""
         self._blocked = blocked
         self._future = future
-        self._keep: Amounts | None = keep
+        self._keep: Amounts | None = None
+        """What it needs of what is free now; None: not known yet."""
         self._state = state
 
     def still_holds(self, planner: "Planner", blocked: Contender, now: float) -> bool:
@@ -103,19 +102,18 @@ def reserve(
         if not contenders[each].is_admitted and contenders[each].has_estimate
     )
     ends = [*merge(planner.ends, new)] if new else planner.ends
+    last = len(ends) - 1
     tried, step, wait = 0, 1, 0
     for number, (end, execution_id) in enumerate(ends):
-        for each, node, count in held_until_end(contenders[execution_id], planned):
-            future.release(node, each.cores * count, each.memory * count, each.gpus * count)
-        following = ends[number + 1][0] if number + 1 < len(ends) else inf
+        future.expect(contenders[execution_id], planned.get(execution_id, ()))
+        following = ends[number + 1][0] if number < last else inf
         if following <= end or following <= now:
             continue  # what ends at the same time has come free at that time, too
         wait -= 1
         if not future.may_fit(blocked) or (wait > 0 and following < inf):
             continue
-        keep = future.claim(blocked)
-        if keep is not None:
-            return Reservation(max(end, now), blocked, future, keep, planner.changes)
+        if future.fits(blocked):
+            return Reservation(max(end, now), blocked, future, planner.changes)
         tried += 1
         if tried > _STEP_AFTER:
             step *= 2
@@ -131,6 +129,42 @@ class Future:
         self.released: Amounts = {}
         self.released_total = [0, 0, 0]
         """On nodes that take instances."""
+        self._expected: list[tuple[Contender, Gang]] = []
+        """Who ends by then, but has not been asked yet on which nodes it gives back what."""
+        self._most = [0, 0, 0]
+        """What is released and expected in all, on whatever nodes."""
+
+    def expect(self, contender: Contender, planned: Gang) -> None:
+        """Count what an execution has, and what it is planned to get, as free by then."""
+        self._expected.append((contender, planned))
+        most, working = self._most, contender.working
+        most[0] += working[0]
+        most[1] += working[1]
+        most[2] += working[2]
+        for need, places in planned:
+            for number, amount in enumerate(contender.fittings[need].size):
+                most[number] += amount * sum(count for _, count in places)
+
+    def _release_expected(self) -> None:
+        released, total, is_open = self.released, self.released_total, self.room.is_open
+        for contender, planned in self._expected:
+            for fitting, places in given_back(contender, planned):
+                cores, memory, gpus = fitting.size
+                for node, count in places:
+                    if not is_open[node]:
+                        continue
+                    there = released.get(node)
+                    if there is None:
+                        released[node] = [cores * count, memory * count, gpus * count]
+                    else:
+                        there[0] += cores * count
+                        there[1] += memory * count
+                        there[2] += gpus * count
+                    total[0] += cores * count
+                    total[1] += memory * count
+                    total[2] += gpus * count
+        self._expected.clear()
+        self._most = list(total)
 
     def release(self, node: int, cores: int, memory: int, gpus: int) -> None:
         """Count room of a node as free by then."""
@@ -143,21 +177,57 @@ class Future:
             there[0] += cores
             there[1] += memory
             there[2] += gpus
-        total = self.released_total
-        total[0] += cores
-        total[1] += memory
-        total[2] += gpus
+        for total in (self.released_total, self._most):
+            total[0] += cores
+            total[1] += memory
+            total[2] += gpus
 
     def may_fit(self, blocked: Contender) -> bool:
         """Whether it may fit by then, as far as the sums can tell."""
-        (free_cores, free_memory, free_gpus) = self.room.free
-        cores, memory, gpus = blocked.total_missing()
-        more = self.released_total
-        return self.room.is_overdrawn or (
-            cores <= free_cores + more[0]
-            and memory <= free_memory + more[1]
-            and gpus <= free_gpus + more[2]
+        if self.room.is_overdrawn:
+            return True
+        wanted, free, more = blocked.total_missing(), self.room.free, self._most
+        return (
+            wanted[0] <= free[0] + more[0]
+            and wanted[1] <= free[1] + more[1]
+            and wanted[2] <= free[2] + more[2]
         )
+
+    def fits(self, blocked: Contender) -> bool:
+        """Whether it fits by then."""
+        self._release_expected()
+        if not self.may_fit(blocked):
+            return False
+        missing = [need for need, count in enumerate(blocked.essential_missing) if count]
+        if len(missing) > 1 or blocked.is_spread:
+            return self.claim(blocked) is not None
+        return all(
+            self._has_room(blocked.fittings[need], blocked.essential_missing[need])
+            for need in missing
+        )
+
+    def _has_room(self, fitting: Fitting, wanted: int) -> bool:
+        """Whether so many instances of one shape fit, on whatever nodes."""
+        room, released, allowed = self.room, self.released, fitting.allowed
+        free_cores, free_memory, free_gpus = room.cores, room.memory, room.gpus
+        cores, memory, gpus = fitting.size
+        others = (node for nodes in room.blocks_for(fitting) for node in nodes)
+        for node in chain(released, (node for node in others if node not in released)):
+            if allowed is not None and node not in allowed:
+                continue
+            comes = released.get(node, _NOTHING)
+            fit = wanted  # written out: with many nodes, most of the time goes by here
+            if cores:
+                fit = (free_cores[node] + comes[0]) // cores
+            if memory and fit > 0:
+                fit = min(fit, (free_memory[node] + comes[1]) // memory)
+            if gpus and fit > 0:
+                fit = min(fit, (free_gpus[node] + comes[2]) // gpus)
+            if fit > 0 and room.is_open[node]:
+                wanted -= fit
+                if wanted <= 0:
+                    return True
+        return False
 
     def claim(self, blocked: Contender) -> Amounts | None:
         """Place it in what is free by then, and say what it needs of what is free now.
@@ -179,25 +249,27 @@ class Future:
         return keep
 
     def _claim_some(
-        self, fitting: Fitting, wanted: int, first: list[int], claimed: Amounts
+        self, fitting: Fitting, wanted: int, first: Iterable[int], claimed: Amounts
     ) -> bool:
         """Claim room for instances of one shape; whether there was enough."""
         room, released = self.room, self.released
         cores, memory, gpus = fitting.size
-        others = (n for n, is_open in enumerate(room.is_open) if is_open and n not in released)
+        free_cores, free_memory, free_gpus = room.cores, room.memory, room.gpus
+        others = (node for nodes in room.blocks_for(fitting) for node in nodes)
+        others = (node for node in others if node not in released and room.is_open[node])
         for node in chain(first, others):
             if fitting.allowed is not None and node not in fitting.allowed:
                 continue
             comes, taken = released.get(node, _NOTHING), claimed.get(node, _NOTHING)
             count = 1 if fitting.shape.spread else wanted
             if cores:  # written out: with many nodes, most of the time goes by here
-                fit = (room.cores[node] + comes[0] - taken[0]) // cores
+                fit = (free_cores[node] + comes[0] - taken[0]) // cores
                 count = fit if fit < count else count
             if memory:
-                fit = (room.memory[node] + comes[1] - taken[1]) // memory
+                fit = (free_memory[node] + comes[1] - taken[1]) // memory
                 count = fit if fit < count else count
             if gpus:
-                fit = (room.gpus[node] + comes[2] - taken[2]) // gpus
+                fit = (free_gpus[node] + comes[2] - taken[2]) // gpus
                 count = fit if fit < count else count
             if count <= 0:
                 continue
@@ -210,17 +282,17 @@ class Future:
         return False
 
 
-def held_until_end(
-    contender: Contender, planned: Mapping[int, Gang]
-) -> Iterator[tuple[Fitting, int, int]]:
-    """Yield the shape, the node and the count of everything that it gives back when it ends."""
-    for need, places in planned.get(contender.id, ()):
-        for node, count in places:
-            yield contender.fittings[need], node, count
+def given_back(
+    contender: Contender, planned: Gang
+) -> Iterator[tuple[Fitting, Iterable[tuple[int, int]]]]:
+    """Yield the shape, and nodes with counts, of everything that it gives back when it ends."""
+    fittings = contender.fittings
+    for need, places in planned:
+        yield fittings[need], places
     for held in (contender.essential, contender.elastic):
         for need, counts in enumerate(held):
-            for node, count in counts.items():
-                yield contender.fittings[need], node, count
+            if counts:
+                yield fittings[need], counts.items()
 
 
 _NOTHING = [0, 0, 0]

@@ -11,7 +11,7 @@ from heapq import merge
 from math import inf
 from typing import TYPE_CHECKING
 
-from zoe.scheduler.backfill import held_until_end
+from zoe.scheduler.backfill import given_back
 from zoe.scheduler.contender import Contender
 from zoe.scheduler.gang import Gang
 from zoe.scheduler.room import Places, Room
@@ -125,7 +125,8 @@ def timetable(planner: "Planner", now: float, planned: Mapping[int, Gang]) -> Ti
     for end, execution_id in merge(planner.ends, new):
         parts = (
             (node, (each.cores * count, each.memory * count, each.gpus * count))
-            for each, node, count in held_until_end(contenders[execution_id], planned)
+            for each, places in given_back(contenders[execution_id], planned.get(execution_id, []))
+            for node, count in places
         )
         table.release(max(end, now), parts)
     return table

@@ -30,6 +30,7 @@ class Contender:
         "elastic_missing", "essential", "essential_missing", "fittings", "going", "has",
         "has_estimate", "id", "is_admitted", "is_ending", "is_excluded", "is_over", "is_spread",
         "key", "rate", "request", "run_seconds", "shrunk_at", "spared_until", "speedup",
+        "working",
     )  # fmt: skip
 
     def __init__(self, demand: Demand, room: Room, run_seconds: float | None) -> None:
@@ -42,6 +43,8 @@ class Contender:
         self.elastic: list[dict[int, int]] = [{} for _ in demand.needs]
         self.going: list[dict[int, int]] = [{} for _ in demand.needs]
         """Instances that are being stopped: they hold their room and do no work."""
+        self.working = [0, 0, 0]
+        """The cores, memory and GPUs of all instances but those."""
         self._asked_for = self._missing()
         self.request = (*self.fittings, *self.essential_missing)
         """Equal for executions that ask for the same."""
@@ -118,6 +121,13 @@ class Contender:
             counts[node] = left
         else:
             del counts[node]
+
+    def count_working(self, need: int, more: int) -> None:
+        """Note that ``more`` instances (or fewer) of a need work."""
+        fitting, working = self.fittings[need], self.working
+        working[0] += fitting.cores * more
+        working[1] += fitting.memory * more
+        working[2] += fitting.gpus * more
 
     def note_shrunk(self, now: float) -> None:
         """Note that elastic instances of it are taken back: once for all of one plan."""

@@ -365,6 +365,7 @@ class Planner:
                 self.lent.lend(contender, need, node, count, since)
         if self.fairness is not None:
             self.fairness.count(contender, contender.fittings[need], more, now)
+        contender.count_working(need, more)
         contender.advance(now, more)
         self._expect_end(contender, now)
         self.ledger.note(contender)
@@ -376,6 +377,7 @@ class Planner:
         contender.count(contender.elastic if elastic else contender.essential, need, node, -count)
         if elastic:
             self.lent.end(contender, need, node, count)
+        contender.count_working(need, -count)
         contender.advance(now, -count)
         self._expect_end(contender, now)
         self.ledger.note(contender)

@@ -359,21 +359,27 @@ class Room:
         if not coming and changed is not None:
             yield self._ranked(fitting, changed, coming=False)
             return
+        if coming:
+            count = len(self.nodes)
+            for first in range(0, count, BLOCK):
+                yield self._ranked(fitting, range(first, min(first + BLOCK, count)), coming=True)
+            return
+        for nodes in self.blocks_for(fitting):
+            found = self._ranked(fitting, nodes, coming=False)
+            if found:
+                yield found
+            else:
+                self._tighten(nodes.start // BLOCK)
+
+    def blocks_for(self, fitting: Fitting) -> Iterator[range]:
+        """Yield the blocks of nodes that may have room for one: none of the others has."""
+        cores, memory, gpus = fitting.size
         count = len(self.nodes)
         bound_cores, bound_memory, bound_gpus = self._bounds
-        for block, cores in enumerate(bound_cores):
-            if coming or (
-                cores >= fitting.cores
-                and bound_memory[block] >= fitting.memory
-                and bound_gpus[block] >= fitting.gpus
-            ):
+        for block, most in enumerate(bound_cores):
+            if most >= cores and bound_memory[block] >= memory and bound_gpus[block] >= gpus:
                 first = block * BLOCK
-                nodes = range(first, min(first + BLOCK, count))
-                found = self._ranked(fitting, nodes, coming=coming)
-                if found:
-                    yield found
-                else:
-                    self._tighten(block)
+                yield range(first, min(first + BLOCK, count))
 
     def _ranked(self, fitting: Fitting, among: Iterable[int], *, coming: bool) -> list[int]:
         """Return which of these nodes have room for one, in the order of the rank."""
