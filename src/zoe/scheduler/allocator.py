@@ -1,6 +1,7 @@
 """From what the scheduler knows to a plan, and from the plan to decisions and reasons."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -195,7 +196,8 @@ class Allocator:
             self._moves = 0
             looked_at = list(enumerate((each.id for each in waiting), 1))
         else:
-            moved = {waiting.position(each): each for each in self._untold}
+            untold = list(self._untold)
+            moved = dict(zip(waiting.positions(untold), untold, strict=True))
             first = min(self._moved_from, REPORTED + 1)
             part = waiting.part(first, REPORTED)
             moved.update((place, each.id) for place, each in enumerate(part, first))
@@ -217,9 +219,9 @@ class Allocator:
 
     def _note_move(self, execution_id: int) -> None:
         """Take note that all places from this one's on have another holder."""
-        position = self._planner.waiting.position(execution_id)
-        self._moved_from = min(self._moved_from, position)
-        self._moves += position < len(self._planner.waiting)
+        first = self._planner.waiting.moved_from(execution_id)
+        self._moved_from = min(self._moved_from, first)
+        self._moves += first < len(self._planner.waiting)
 
     def _reason(self, execution_id: int, position: int) -> Reason:
         reason = self._reasons.get(execution_id)
@@ -256,7 +258,10 @@ class Allocator:
         self._planner.refresh(contender)
 
     def _why_not(self, contender: Contender) -> Reason:
-        return why_not(self._planner.room, lacks(contender), self._usage)
+        needs, fittings = contender.demand.needs, contender.fittings
+        fitting_of = {need.service: each for need, each in zip(needs, fittings, strict=True)}
+        wanted = [(lack, fitting_of[lack.service]) for lack in lacks(contender)]
+        return why_not(self._planner.room, wanted, self._usage)
 
     def _why_never(self, record: Record) -> Reason | None:
         """Say why it could not start on empty nodes: found out once for each state of the nodes."""
@@ -291,15 +296,17 @@ class Allocator:
             contender, lambda execution_id: words.title(records[execution_id].base)
         )
 
-    def _usage(self, node: str) -> Iterator[Usage]:
-        for record in self._state.admitted.values():
-            held = [
-                record.services[one.service].resources
-                for one in record.placed()
-                if not node or one.node == node
-            ]
-            if held:
-                yield words.title(record.base), sum(held[1:], held[0])
+    def _usage(self, node: int | None) -> Iterator[Usage]:
+        """Yield who holds how much on a node, or (with None) anywhere."""
+        for execution_id, record in self._state.admitted.items():
+            cores = memory = gpus = 0
+            for fitting, counts in self._planner.contenders[execution_id].held():
+                count = sum(counts.values()) if node is None else counts.get(node, 0)
+                cores += fitting.cores * count
+                memory += fitting.memory * count
+                gpus += fitting.gpus * count
+            if cores or memory or gpus:
+                yield record.base, (cores, memory, gpus)
 
     def _carry_out(self, plan: Plan) -> bool:
         """Turn a plan into decisions; whether it may have made another one possible."""
@@ -366,21 +373,22 @@ class Allocator:
         """
         planner = self._planner
         held = planner.claims[execution_id]
-        nodes = {planner.room.nodes[node].name for _, places in held for node, _ in places}
+        nodes = {node for _, places in held for node, _ in places}
+        going: Counter[int] = Counter()
+        for each in planner.stopping:
+            for counts in planner.contenders[each].going:
+                going[each] += sum(counts[node] for node in nodes & counts.keys())
+        for one in imagined.take_back if imagined else ():
+            if one.for_id == execution_id:
+                going[one.lending.contender.id] += one.instances
         said = []
-        for record in self._state.admitted.values():
-            going = sum(
-                one.status is InstanceStatus.STOPPING and one.node in nodes
-                for one in record.placed()
-            )
-            for one in imagined.take_back if imagined else ():
-                if one.for_id == execution_id and one.lending.contender.id == record.base.id:
-                    going += one.instances
+        for each, count in sorted((+going).items()):
+            record = self._state.records[each]
             title = words.title(record.base)
-            if going and record.is_active:
-                counted = words.counted(going, "elastic instance")
+            if record.is_active:
+                counted = words.counted(count, "elastic instance")
                 said.append(f"{counted} of {title} to be taken back")
-            elif going:
+            else:
                 said.append(f"{title} to stop")
         return Reason("making-room", f"waiting for {words.listed(said or ['room to be cleared'])}")
 

@@ -105,7 +105,7 @@ def reserve(
     last = len(ends) - 1
     tried, step, wait = 0, 1, 0
     for number, (end, execution_id) in enumerate(ends):
-        future.expect(contenders[execution_id], planned.get(execution_id, ()))
+        future.expect(contenders[execution_id], planned.get(execution_id, []))
         following = ends[number + 1][0] if number < last else inf
         if following <= end or following <= now:
             continue  # what ends at the same time has come free at that time, too

@@ -339,11 +339,23 @@ class FairOrder:
                 if not users:
                     del teams[where[1]]
 
+    def moved_from(self, execution_id: int) -> int:
+        """Return the first place that may have another holder once this one comes or goes."""
+        return 1
+
     def position(self, execution_id: int) -> int:
         """Return its place, from 1; far back, about that: as deep as it stands among its own."""
-        for place, contender in enumerate(islice(self, COUNTED), 1):
-            if contender.id == execution_id:
-                return place
+        return self.positions([execution_id])[0]
+
+    def positions(self, execution_ids: Sequence[int]) -> list[int]:
+        """Return the places of several: see :meth:`position`."""
+        exact: dict[int, int] = {}
+        if execution_ids:
+            first = enumerate(islice(self, COUNTED), 1)
+            exact = {contender.id: place for place, contender in first}
+        return [exact.get(each) or self._about(each) for each in execution_ids]
+
+    def _about(self, execution_id: int) -> int:
         is_interactive, team, user = self._order_of[execution_id]
         own = self._parts[is_interactive][team][user]
         return max(COUNTED + 1, len(self) * own.position(execution_id) // len(own))

@@ -169,6 +169,7 @@ def _backfill(
     planned = plan.gangs()
     admitted = []
     unfit = set()  # room only becomes less here: what did not fit does not fit any more
+    unfit_beside: set[object] = set()  # nor does what did not fit beside the reservation
     for _, contender in zip(range(planner.sharing.backfill_depth), behind, strict=False):
         if contender.request in unfit or (reservation and contender.id in reservation.rejected):
             continue
@@ -186,9 +187,12 @@ def _backfill(
                 unfit.add(contender.request)
             else:
                 reservation.lend(contender, gang)
-        elif reservation.may_leave_room(contender):
+                unfit_beside.clear()
+        elif contender.request not in unfit_beside and reservation.may_leave_room(contender):
             with reservation.kept():
                 gang = place_gang(room, contender)
+            if gang is None:
+                unfit_beside.add(contender.request)
         if gang is not None:
             plan.grants += (Grant(contender, need, places, False) for need, places in gang)
             _count(planner, contender)

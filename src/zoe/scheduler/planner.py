@@ -52,6 +52,8 @@ class Planner:
         """When each execution that runs is believed to end, the first first."""
         self.claims: dict[int, list[tuple[Fitting, Places]]] = {}
         """Room that is held, until it has been cleared, for executions that wait."""
+        self.stopping: set[int] = set()
+        """Executions with instances that are being stopped."""
         self.ledger = Ledger()
         """Who uses how much of which quota."""
         self.reservation: Reservation | None = None
@@ -166,6 +168,7 @@ class Planner:
         self._expect_end(contender, None)
         contender.is_admitted = False
         self.ledger.note(contender)
+        self.stopping.discard(execution_id)
         del self.contenders[execution_id]
         for fitting in contender.fittings:
             self.room.forget(fitting)
@@ -205,6 +208,7 @@ class Planner:
         """Have instances stop working; they hold their room until they are :meth:`gone`."""
         self._remove(contender, need, place, now, elastic=elastic)
         contender.count(contender.going, need, *place)
+        self.stopping.add(contender.id)
         self._expect(contender, need, [place], 1)
 
     def gone(self, contender: Contender, need: int, place: tuple[int, int], now: float) -> None:
@@ -212,6 +216,8 @@ class Planner:
         self.changes += 1
         node, count = place
         contender.count(contender.going, need, node, -count)
+        if not any(contender.going):
+            self.stopping.discard(contender.id)
         self._expect(contender, need, [place], -1)
         self._give_up(contender, contender.fittings[need], [place], now)
         self.ledger.note(contender)

@@ -104,6 +104,14 @@ class Order:
         """Return its place, from 1."""
         return bisect_left(self.keys, self._key_of[execution_id]) + 1
 
+    def moved_from(self, execution_id: int) -> int:
+        """Return the first place that may have another holder once this one comes or goes."""
+        return self.position(execution_id)
+
+    def positions(self, execution_ids: Iterable[int]) -> list[int]:
+        """Return the places of several, from 1."""
+        return [self.position(each) for each in execution_ids]
+
     def part(self, first: int, last: int) -> list[Contender]:
         """Return those at these places, both included."""
         return [self._contenders[key[2]] for key in self.keys[first - 1 : last]]

@@ -1,11 +1,12 @@
 """Why an execution gets no room: the attempt to place it gives the answer or the reason."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from zoe.model.cluster import Node, NodeStatus
-from zoe.model.execution import Reason
+from zoe.model.execution import Execution, Reason
 from zoe.model.resources import NOTHING, Resources
 from zoe.scheduler import words
+from zoe.scheduler.fitting import Fitting
 from zoe.scheduler.gang import Lack, fits_on
 from zoe.scheduler.room import Room
 
@@ -14,23 +15,30 @@ NEVER = "can-never-start"
 SHOWN = 3
 """How many executions are named in one sentence."""
 
-Usage = tuple[str, Resources]
-"""The title of an execution and what it holds."""
+Usage = tuple[Execution, tuple[int, int, int]]
+"""An execution and the cores, memory and GPUs that it holds."""
 
 
-def why_not(room: Room, wanted: Sequence[Lack], usage: Callable[[str], Iterable[Usage]]) -> Reason:
-    """Say why ``wanted``, for which there was no room a moment ago, has none."""
-    for lack in wanted:
-        nodes = [n for n in room.ready if lack.shape.labels <= room.nodes[n].labels]
-        if not nodes:
+def why_not(
+    room: Room,
+    wanted: Sequence[tuple[Lack, Fitting]],
+    usage: Callable[[int | None], Iterable[Usage]],
+) -> Reason:
+    """Say why ``wanted``, for which there was no room a moment ago, has none.
+
+    ``usage`` tells who holds how much on a node (its number), or on all nodes together.
+    """
+    for lack, fitting in wanted:
+        best = room.closest(fitting)
+        if best is None:
             return Reason("no-node-is-ready", f"no node that {lack.service} may use is ready")
-        free = {room.nodes[node]: room.available(node) for node in nodes}
-        if not any(lack.each.fits_in(each) for each in free.values()):
-            best, said = _best_node(lack, free)
+        free = room.available(best)
+        if not lack.each.fits_in(free):
+            said = _said_best(lack, room.nodes[best].name, free)
             return Reason("no-node-has-room", f"{said} free{_holders(usage(best))}")
-    total = _total(wanted)
+    total = _total(lack for lack, _ in wanted)
     there = room.available_total()
-    holders = _holders(usage(""))
+    holders = _holders(usage(None))
     if not total.fits_in(there):
         missing = "; ".join(_short(total, there))
         return Reason("not-enough-room", f"its essential instances need {missing}{holders}")
@@ -69,7 +77,8 @@ def _what_lacks(nodes: list[Node], wanted: Sequence[Lack]) -> str:
         if not labelled:
             return _no_label(nodes, lack)
         if not any(lack.each.fits_in(node.capacity) for node in labelled):
-            return _best_node(lack, {node: node.capacity for node in labelled})[1]
+            best = max(labelled, key=lambda node: _closeness(lack.each, node.capacity))
+            return _said_best(lack, best.name, best.capacity)
         if lack.shape.spread and len(labelled) < lack.count:
             return (
                 f"{lack.service} must be spread over {lack.count} nodes; there are "
@@ -93,12 +102,10 @@ def _no_label(nodes: list[Node], lack: Lack) -> str:
     return f"no node has all the labels {labels} ({lack.service})"
 
 
-def _best_node(lack: Lack, free: Mapping[Node, Resources]) -> tuple[str, str]:
-    """Name the node that comes closest to having room for one instance, and say what it has."""
+def _said_best(lack: Lack, best: str, room: Resources) -> str:
+    """Say what there is on the node that comes closest to having room for one instance."""
     wants = f"it needs {words.amount(lack.each)} on one node for {lack.service}"
-    best = max(free, key=lambda node: _closeness(lack.each, free[node]))
-    room = _said_of(lack.each, free[best])
-    return best.name, f"{wants}; the best node, {best.name}, has {room}"
+    return f"{wants}; the best node, {best}, has {_said_of(lack.each, room)}"
 
 
 def _closeness(each: Resources, room: Resources) -> float:
@@ -131,10 +138,13 @@ def _short(needed: Resources, there: Resources, has: str = "") -> list[str]:
 
 def _holders(usage: Iterable[Usage]) -> str:
     """Say who holds most, largest first."""
-    largest = sorted(usage, key=lambda one: (one[1].cores_milli, one[1].memory_bytes), reverse=True)
+    largest = sorted(usage, key=lambda one: one[1][:2], reverse=True)
     if not largest:
         return ""
-    said = [f"{title} holds {words.amount(held)}" for title, held in largest[:SHOWN]]
+    said = [
+        f"{words.title(execution)} holds {words.amount(Resources(*held))}"
+        for execution, held in largest[:SHOWN]
+    ]
     if len(largest) > SHOWN:
         said.append(f"{words.counted(len(largest) - SHOWN, 'other')} hold the rest")
     return ": " + ", ".join(said)

@@ -24,7 +24,7 @@ HOUR = 3600.0
 INTERACTIVE_WEIGHT = 10.0
 """A second that somebody sits and waits weighs as much as so many of batch executions."""
 JUDGED_AGAIN = 0.1
-"""Of the time that somebody would gain, the part for which others are spared if it is too little."""
+"""Of what somebody would gain, the part for which others are spared if that is too little."""
 
 Taken = list[tuple[Lending, int]]
 

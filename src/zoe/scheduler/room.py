@@ -14,6 +14,7 @@ which each knows a bound of what is free on its nodes; the first blocks that hav
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import inf
 
 from zoe.model.cluster import Node, NodeStatus
 from zoe.model.resources import NOTHING, Resources
@@ -148,6 +149,28 @@ class Room:
             max(0, self.gpus[node] + min(0, more[2])),
         )
 
+    def closest(self, fitting: Fitting) -> int | None:
+        """Return the open node with its labels that has most of what one takes; None: none is.
+
+        What counts is the resource that it has least of, and what is free now and held for nobody.
+        """
+        best, most = None, -1.0
+        cores, memory, gpus = fitting.size
+        for node in range(len(self.nodes)) if fitting.allowed is None else fitting.allowed:
+            if not self.is_open[node]:
+                continue
+            held = self.delta.get(node, _NO_DELTA)
+            there = inf
+            if cores:
+                there = max(0, self.cores[node] + min(0, held[0])) / cores
+            if memory:
+                there = min(there, max(0, self.memory[node] + min(0, held[1])) / memory)
+            if gpus:
+                there = min(there, max(0, self.gpus[node] + min(0, held[2])) / gpus)
+            if there > most:
+                best, most = node, there
+        return best
+
     def coming(self, node: int) -> tuple[int, int, int]:
         """Return the cores, memory and GPUs that are free on a node once all has gone."""
         more = self.delta.get(node, _NO_DELTA)
@@ -155,7 +178,14 @@ class Room:
 
     def available_total(self) -> Resources:
         """Return what can be given away on all nodes together."""
-        return sum((self.available(node) for node in self.ready), NOTHING)
+        if self.is_overdrawn:
+            return sum((self.available(node) for node in self.ready), NOTHING)
+        there = list(self.free)
+        for node, more in self.delta.items():
+            if self.is_open[node]:
+                for number in range(3):
+                    there[number] += min(0, more[number])
+        return Resources(*there)
 
     # Giving room, and taking it back.
 
@@ -208,7 +238,7 @@ class Room:
         """Count the room of these places as coming (or, with -1, as held or no longer coming)."""
         cores, memory, gpus = fitting.size
         for node, count in places:
-            count *= sign  # noqa: PLW2901
+            count *= sign
             delta = self.delta.get(node)
             if delta is None:
                 self.delta[node] = [cores * count, memory * count, gpus * count]
@@ -360,9 +390,8 @@ class Room:
             yield self._ranked(fitting, changed, coming=False)
             return
         if coming:
-            count = len(self.nodes)
-            for first in range(0, count, BLOCK):
-                yield self._ranked(fitting, range(first, min(first + BLOCK, count)), coming=True)
+            for among in self._blocks_for_coming(fitting):
+                yield self._ranked(fitting, among, coming=True)
             return
         for nodes in self.blocks_for(fitting):
             found = self._ranked(fitting, nodes, coming=False)
@@ -370,6 +399,15 @@ class Room:
                 yield found
             else:
                 self._tighten(nodes.start // BLOCK)
+
+    def _blocks_for_coming(self, fitting: Fitting) -> Iterator[Iterable[int]]:
+        """Yield, block by block, the nodes that may have room for one in what is coming."""
+        with_delta: dict[int, list[int]] = {}
+        for node in sorted(self.delta):
+            with_delta.setdefault(node // BLOCK, []).append(node)
+        whole = {nodes.start // BLOCK: nodes for nodes in self.blocks_for(fitting)}
+        for block in sorted(with_delta.keys() | whole.keys()):
+            yield whole.get(block) or with_delta[block]
 
     def blocks_for(self, fitting: Fitting) -> Iterator[range]:
         """Yield the blocks of nodes that may have room for one: none of the others has."""
@@ -385,7 +423,7 @@ class Room:
         """Return which of these nodes have room for one, in the order of the rank."""
         cores, memory, gpus, delta = self.cores, self.memory, self.gpus, self.delta
         if coming and delta:
-            found = [node for node in among if self._copies(fitting, node, coming=True)]
+            found = self._that_get_room(fitting, among)
         else:
             least_cores, least_memory, least_gpus = fitting.least
             if fitting.gpus:
@@ -409,6 +447,21 @@ class Room:
                 self._rank(found, there.__getitem__)
             else:
                 self._rank(found, free.__getitem__)
+        return found
+
+    def _that_get_room(self, fitting: Fitting, among: Iterable[int]) -> list[int]:
+        """Return which of these nodes have room for one once all that is coming has come."""
+        cores, memory, gpus = self.cores, self.memory, self.gpus
+        least_cores, least_memory, least_gpus = fitting.least
+        found = []
+        for node in among:
+            comes = self.delta.get(node, _NO_DELTA)
+            if (
+                cores[node] + comes[0] >= least_cores
+                and memory[node] + comes[1] >= least_memory
+                and gpus[node] + comes[2] >= least_gpus
+            ):
+                found.append(node)
         return found
 
     def _copies(self, fitting: Fitting, node: int, *, coming: bool) -> int:
