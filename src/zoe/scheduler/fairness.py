@@ -216,7 +216,8 @@ class Fairness:
 
     def share(self, amounts: Sequence[int]) -> float:
         """Return the dominant share of so many cores, so much memory and so many GPUs."""
-        return max(amount / whole for amount, whole in zip(amounts, self.total, strict=True))
+        cores, memory, gpus = self.total
+        return max(amounts[0] / cores, amounts[1] / memory, amounts[2] / gpus)
 
 
 class Turns:
@@ -229,39 +230,40 @@ class Turns:
         self, fairness: Fairness, by_team: Mapping[str, Mapping[str, Iterable[Contender]]]
     ) -> None:
         self._fairness = fairness
-        self._teams: list[_Turn] = []
+        self._teams: list[tuple[float, str, _Turn]] = []
+        """A heap, as are the users of each team: of (level, name, turn), the lowest first."""
         for team, by_user in by_team.items():
             users = []
             for user, contenders in by_user.items():
-                account = fairness.user(team, user)
-                turn = _Turn(fairness, account, user, iter(contenders))
+                turn = _Turn(fairness, fairness.user(team, user), user, iter(contenders))
                 if turn.step():
-                    users.append(turn)
+                    users.append(turn.entry)
             if users:
                 heapify(users)
-                self._teams.append(_Turn(fairness, fairness.team(team), team, iter(()), users))
+                turn = _Turn(fairness, fairness.team(team), team, iter(()), users)
+                self._teams.append(turn.entry)
         heapify(self._teams)
 
     def next(self) -> Contender | None:
         """Return whose turn it is; None when there is nobody."""
-        return self._teams[0].users[0].first if self._teams else None
+        return self._teams[0][2].users[0][2].first if self._teams else None
 
     def charge(self, amounts: Sequence[int], *, again: bool = False) -> None:
         """Count this as got by the one whose turn it is; ``again``: it has not had enough.
 
         ``amounts`` are of cores, memory and GPUs.
         """
-        team = self._teams[0]
-        user = team.users[0]
+        team = self._teams[0][2]
+        user = team.users[0][2]
         share = self._fairness.share(amounts)
         user.charge(share, amounts)
         team.charge(share, amounts)
         if again or user.step():
-            heapreplace(team.users, user)
+            heapreplace(team.users, user.entry)
         else:
             heappop(team.users)
         if team.users:
-            heapreplace(self._teams, team)
+            heapreplace(self._teams, team.entry)
         else:
             heappop(self._teams)
 
@@ -275,7 +277,7 @@ class _Turn:
         account: Account,
         name: str,
         contenders: Iterator[Contender],
-        users: "list[_Turn] | None" = None,
+        users: "list[tuple[float, str, _Turn]] | None" = None,
     ) -> None:
         self.level = fairness.level(account)
         self.name = name
@@ -285,6 +287,11 @@ class _Turn:
         self._has = account.has
         self.first: Contender | None = None
         self._contenders = contenders
+
+    @property
+    def entry(self) -> "tuple[float, str, _Turn]":
+        """What stands for it in a heap: names differ, so that no two turns are ever compared."""
+        return self.level, self.name, self
 
     def step(self) -> bool:
         """Go on to the next execution; whether there is one."""
@@ -299,9 +306,6 @@ class _Turn:
             self.level = self._account.part(self._has) - 1
         if self.level >= 0:
             self.level = self._usage
-
-    def __lt__(self, other: "_Turn") -> bool:
-        return (self.level, self.name) < (other.level, other.name)
 
 
 class FairOrder:

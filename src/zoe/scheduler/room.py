@@ -391,7 +391,11 @@ class Room:
             return
         if coming:
             for among in self._blocks_for_coming(fitting):
-                yield self._ranked(fitting, among, coming=True)
+                found = self._ranked(fitting, among, coming=True)
+                if found:
+                    yield found
+                elif isinstance(among, range):
+                    self._tighten(among.start // BLOCK)
             return
         for nodes in self.blocks_for(fitting):
             found = self._ranked(fitting, nodes, coming=False)
