@@ -298,15 +298,13 @@ class Allocator:
 
     def _usage(self, node: int | None) -> Iterator[Usage]:
         """Yield who holds how much on a node, or (with None) anywhere."""
-        for execution_id, record in self._state.admitted.items():
-            cores = memory = gpus = 0
-            for fitting, counts in self._planner.contenders[execution_id].held():
-                count = sum(counts.values()) if node is None else counts.get(node, 0)
-                cores += fitting.cores * count
-                memory += fitting.memory * count
-                gpus += fitting.gpus * count
-            if cores or memory or gpus:
-                yield record.base, (cores, memory, gpus)
+        planner, records = self._planner, self._state.records
+        if node is None:
+            for each, record in self._state.admitted.items():
+                yield record.base, planner.contenders[each].holds()
+        else:
+            for each in sorted(planner.holders.get(node, ())):
+                yield records[each].base, planner.contenders[each].holds_on(node)
 
     def _carry_out(self, plan: Plan) -> bool:
         """Turn a plan into decisions; whether it may have made another one possible."""

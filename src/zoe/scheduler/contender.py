@@ -109,6 +109,27 @@ class Contender:
                 if counts:
                     yield self.fittings[need], counts
 
+    def holds(self) -> tuple[int, int, int]:
+        """Return the cores, memory and GPUs that it holds on all nodes."""
+        cores, memory, gpus = self.working
+        for fitting, counts in zip(self.fittings, self.going, strict=True):
+            if counts:
+                count = sum(counts.values())
+                cores += fitting.cores * count
+                memory += fitting.memory * count
+                gpus += fitting.gpus * count
+        return cores, memory, gpus
+
+    def holds_on(self, node: int) -> tuple[int, int, int]:
+        """Return the cores, memory and GPUs that it holds on a node."""
+        cores = memory = gpus = 0
+        for fitting, counts in self.held():
+            if count := counts.get(node, 0):
+                cores += fitting.cores * count
+                memory += fitting.memory * count
+                gpus += fitting.gpus * count
+        return cores, memory, gpus
+
     def nodes_of(self, need: int) -> set[int]:
         """Return the nodes on which instances of this need hold room."""
         return {*self.essential[need], *self.elastic[need], *self.going[need]}

@@ -28,7 +28,7 @@ from zoe.scheduler.queue import Order
 
 _NONE = (0, 0, 0)
 
-COUNTED = 1000
+COUNTED = 100
 """Places of the queue that are counted one by one; further back they are estimated."""
 
 

@@ -1,6 +1,7 @@
 """A shape on the present nodes."""
 
 from collections.abc import Sequence
+from math import inf
 from operator import itemgetter
 
 from zoe.model.resources import Resources
@@ -58,6 +59,15 @@ class Fitting:
         )
         shares = [part / whole if whole else 0.0 for part, whole in pairs]
         self.rank, self.share = max(enumerate(shares), key=itemgetter(1))
+
+    def part_in(self, cores: int, memory: int, gpus: int) -> float:
+        """Return how much of one fits in so much room, by what is scarcest; 1 and above: all."""
+        part = cores / self.cores if self.cores else inf
+        if self.memory:
+            part = min(part, memory / self.memory)
+        if self.gpus:
+            part = min(part, gpus / self.gpus)
+        return part
 
     def copies(self, cores: int, memory: int, gpus: int) -> int:
         """Return how many instances fit in so much room, which may be less than nothing."""

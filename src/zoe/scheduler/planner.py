@@ -52,6 +52,8 @@ class Planner:
         """When each execution that runs is believed to end, the first first."""
         self.claims: dict[int, list[tuple[Fitting, Places]]] = {}
         """Room that is held, until it has been cleared, for executions that wait."""
+        self.holders: dict[int, set[int]] = {}
+        """By node: the executions that hold room there."""
         self.stopping: set[int] = set()
         """Executions with instances that are being stopped."""
         self.ledger = Ledger()
@@ -88,10 +90,13 @@ class Planner:
             counts.update(there)
         if self.fairness is not None:
             self.fairness.set_total(self.room.total)
+        self.holders = {}
         for contender in self.contenders.values():
             contender.is_excluded = None
             for fitting, counts in contender.held():
                 self.room.take(fitting, list(counts.items()))
+                for node in counts:
+                    self.holders.setdefault(node, set()).add(contender.id)
             for need, counts in enumerate(contender.going):
                 self.room.expect(contender.fittings[need], list(counts.items()))
         self.lent.renumber(lambda node: self.room.index[names[node]])
@@ -162,6 +167,8 @@ class Planner:
             self._expect(contender, need, list(counts.items()), -1)
         for fitting, counts in contender.held():
             self._give_up(contender, fitting, list(counts.items()), now)
+            for node in counts:
+                self.holders[node].discard(execution_id)
         for need, counts in enumerate(contender.elastic):
             for node, count in counts.items():
                 self.lent.end(contender, need, node, count)
@@ -201,6 +208,7 @@ class Planner:
         """Have instances that worked give their room up at once."""
         self._remove(contender, need, place, now, elastic=elastic)
         self._give_up(contender, contender.fittings[need], [place], now)
+        self._forget_holder(contender, place[0])
 
     def retire(
         self, contender: Contender, need: int, place: tuple[int, int], now: float, *, elastic: bool
@@ -218,9 +226,14 @@ class Planner:
         contender.count(contender.going, need, node, -count)
         if not any(contender.going):
             self.stopping.discard(contender.id)
+        self._forget_holder(contender, node)
         self._expect(contender, need, [place], -1)
         self._give_up(contender, contender.fittings[need], [place], now)
         self.ledger.note(contender)
+
+    def _forget_holder(self, contender: Contender, node: int) -> None:
+        if not any(node in counts for _, counts in contender.held()):
+            self.holders[node].discard(contender.id)
 
     def drop_claims(self) -> None:
         """Hold nothing for anybody any more."""
@@ -366,6 +379,7 @@ class Planner:
         more = 0
         for node, count in places:
             contender.count(held, need, node, count)
+            self.holders.setdefault(node, set()).add(contender.id)
             more += count
             if elastic:
                 self.lent.lend(contender, need, node, count, since)

@@ -1,6 +1,8 @@
 """Why an execution gets no room: the attempt to place it gives the answer or the reason."""
 
 from collections.abc import Callable, Iterable, Sequence
+from heapq import nlargest
+from operator import itemgetter
 
 from zoe.model.cluster import Node, NodeStatus
 from zoe.model.execution import Execution, Reason
@@ -138,15 +140,16 @@ def _short(needed: Resources, there: Resources, has: str = "") -> list[str]:
 
 def _holders(usage: Iterable[Usage]) -> str:
     """Say who holds most, largest first."""
-    largest = sorted(usage, key=lambda one: one[1][:2], reverse=True)
-    if not largest:
+    known = list(usage)
+    if not known:
         return ""
+    largest = nlargest(SHOWN, known, key=itemgetter(1))
     said = [
         f"{words.title(execution)} holds {words.amount(Resources(*held))}"
-        for execution, held in largest[:SHOWN]
+        for execution, held in largest
     ]
-    if len(largest) > SHOWN:
-        said.append(f"{words.counted(len(largest) - SHOWN, 'other')} hold the rest")
+    if len(known) > SHOWN:
+        said.append(f"{words.counted(len(known) - SHOWN, 'other')} hold the rest")
     return ": " + ", ".join(said)
 
 

@@ -154,22 +154,32 @@ class Room:
 
         What counts is the resource that it has least of, and what is free now and held for nobody.
         """
-        best, most = None, -1.0
-        cores, memory, gpus = fitting.size
-        for node in range(len(self.nodes)) if fitting.allowed is None else fitting.allowed:
+        if fitting.allowed is not None:
+            return self._closest_of(fitting, fitting.allowed)[0]
+        best, most = None, -inf
+        for block, bound in enumerate(zip(*self._bounds, strict=True)):
+            if fitting.part_in(*bound) > most:
+                first = block * BLOCK
+                nodes = range(first, min(first + BLOCK, len(self.nodes)))
+                node, part = self._closest_of(fitting, nodes)
+                if part > most:
+                    best, most = node, part
+        return best
+
+    def _closest_of(self, fitting: Fitting, nodes: Iterable[int]) -> tuple[int | None, float]:
+        best, most = None, -inf
+        cores, memory, gpus, delta = self.cores, self.memory, self.gpus, self.delta
+        for node in nodes:
             if not self.is_open[node]:
                 continue
-            held = self.delta.get(node, _NO_DELTA)
-            there = inf
-            if cores:
-                there = max(0, self.cores[node] + min(0, held[0])) / cores
-            if memory:
-                there = min(there, max(0, self.memory[node] + min(0, held[1])) / memory)
-            if gpus:
-                there = min(there, max(0, self.gpus[node] + min(0, held[2])) / gpus)
-            if there > most:
-                best, most = node, there
-        return best
+            if node in delta:
+                there = self.available(node)
+                part = fitting.part_in(there.cores_milli, there.memory_bytes, there.gpus)
+            else:
+                part = fitting.part_in(cores[node], memory[node], gpus[node])
+            if part > most:
+                best, most = node, part
+        return best, most
 
     def coming(self, node: int) -> tuple[int, int, int]:
         """Return the cores, memory and GPUs that are free on a node once all has gone."""
