@@ -45,6 +45,8 @@ OPTIONS = [
     {"generation": "published", "quotas": True},
     {"generation": "malleable", "quotas": True},
     {"generation": "rigid", "quotas": True},
+    {"gpus": True, "policy": "fifo"},
+    {"gpus": True, "generation": "published", "start_attempts": 5},
 ]
 
 

@@ -135,20 +135,23 @@ def read_shares(lines: list[str]) -> Accounts:
 
 
 def read_node(text: str) -> Node:
-    """Read ``n1=8c/16g,ssd,foreign:1c,unreachable:no route``."""
+    """Read ``n1=8c/16g/2gpu,ssd,foreign:1c,gpus:a+b,unreachable:no route``."""
     name, _, rest = text.partition("=")
     size, *marks = rest.split(",")
     node = Node(name, read_resources(size))
     labels, status, message, foreign = set(), NodeStatus.READY, "", NOTHING
+    gpus: tuple[str, ...] = ()
     for mark in marks:
         key, _, value = mark.partition(":")
         if key in set(NodeStatus):
             status, message = NodeStatus(key), value.replace("_", " ")
+        elif key == "gpus":
+            gpus = tuple(value.split("+"))
         elif key == "foreign":
             foreign = read_resources(value)
         else:
             labels.add(key)
-    return Node(node.name, node.capacity, foreign, frozenset(labels), status, message)
+    return Node(node.name, node.capacity, foreign, frozenset(labels), status, message, gpus)
 
 
 def show(decision: Decision) -> str:
@@ -181,6 +184,8 @@ def show(decision: Decision) -> str:
 
 def describe(instance: ServiceInstance) -> str:
     marks = [f"{instance.status} on {instance.node}"]
+    if instance.gpus:
+        marks.append(f"GPUs {'+'.join(instance.gpus)}")
     if instance.attempt > 1:
         marks.append(f"attempt {instance.attempt}")
     if instance.ready:

@@ -24,6 +24,7 @@ from zoe.model.rest import (
     ExitView,
     ForecastView,
     FrameworkView,
+    GpuView,
     HistoryView,
     InstanceView,
     LossView,
@@ -175,6 +176,7 @@ def instance_view(instance: ServiceInstance) -> InstanceView:
         stopped_at=None if instance.stopped_at is None else as_time(instance.stopped_at),
         not_before=as_time(instance.not_before) if waits else None,
         exit=exit_view(instance.exit),
+        gpus=list(instance.gpus),
     )
 
 
@@ -262,6 +264,7 @@ def node_views(nodes: Sequence[Node], live: Sequence[Execution]) -> list[NodeVie
     """Return the nodes by name, with the instances of ``live`` executions that hold room there."""
     reserved: dict[str, Resources] = {}
     holders: dict[str, list[NodeInstanceView]] = {}
+    gpus: dict[str, dict[str, str]] = {}
     for execution in live:
         needs = {name: service.resources for name, service in execution.zapp.services()}
         for instance in execution.instances:
@@ -269,6 +272,8 @@ def node_views(nodes: Sequence[Node], live: Sequence[Execution]) -> list[NodeVie
                 continue
             amount = needs[instance.service]
             reserved[instance.node] = reserved.get(instance.node, NOTHING) + amount
+            for gpu in instance.gpus:
+                gpus.setdefault(instance.node, {})[gpu] = instance.id
             holders.setdefault(instance.node, []).append(
                 NodeInstanceView(
                     id=instance.id,
@@ -290,6 +295,13 @@ def node_views(nodes: Sequence[Node], live: Sequence[Execution]) -> list[NodeVie
             reserved=resources(reserved.get(node.name, NOTHING)),
             free=resources(node.capacity - node.foreign - reserved.get(node.name, NOTHING)),
             instances=holders.get(node.name, []),
+            gpus=_gpu_views(node, gpus.get(node.name, {})),
         )
         for node in sorted(nodes, key=lambda node: node.name)
     ]
+
+
+def _gpu_views(node: Node, held: Mapping[str, str]) -> list[GpuView]:
+    there = [GpuView(id=gpu, instance=held.get(gpu)) for gpu in node.gpu_ids]
+    gone = held.keys() - set(node.gpu_ids)
+    return there + [GpuView(id=gpu, instance=held[gpu], gone=True) for gpu in sorted(gone)]

@@ -42,6 +42,8 @@ class Backend(Protocol):
         """Start this attempt on ``instance.node``; returns once it is accepted.
 
         ``execution`` carries all instances that are placed now, for the names of its peers.
+        The instance gets the GPUs ``instance.gpus`` of the node and no others; Retryable while
+        another attempt that lives has one of them, or the node has not.
         """
 
     async def stop(

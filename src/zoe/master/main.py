@@ -150,6 +150,7 @@ def make_backend(settings: Settings) -> ProcessBackend | FakeBackend:
                 workspaces_dir=settings.workspaces_dir,
                 cores=settings.process_cores,
                 memory_bytes=settings.process_memory_bytes,
+                gpus=settings.process_gpu_ids,
                 node_name=settings.process_node,
                 path=settings.process_path,
                 shared=settings.process_shared,

@@ -29,6 +29,19 @@ class Node:
     status: NodeStatus = NodeStatus.READY
     message: str = ""
     """Why it is not ready, for people."""
+    gpus: tuple[str, ...] = ()
+    """The ids of its GPUs, all of ``capacity.gpus``; empty: ``"0"`` and so on."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError unless the GPUs that are named are distinct, and as many as it has."""
+        if self.gpus and not len(set(self.gpus)) == len(self.gpus) == self.capacity.gpus:
+            named = ", ".join(self.gpus)
+            raise ValueError(f"{self.name} has {self.capacity.gpus} GPUs, but names {named}")
+
+    @property
+    def gpu_ids(self) -> tuple[str, ...]:
+        """The ids of its GPUs, in the order in which they are given away."""
+        return self.gpus or tuple(map(str, range(self.capacity.gpus)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +59,8 @@ class ObservedInstance:
     ready: bool = False
     address: str = ""
     exit: Exit | None = None
+    gpus: tuple[str, ...] = ()
+    """The ids of the GPUs that it was started with."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -233,6 +233,8 @@ class InstanceView(Answer):
     not_before: datetime | None = None
     """It is tried again at this time; null when it need not wait."""
     exit: ExitView | None = None
+    gpus: list[str] = []
+    """The ids of the GPUs of its node that it holds, or held when it stopped."""
 
 
 class EndpointView(Answer):
@@ -397,6 +399,15 @@ class NodeInstanceView(Answer):
     reserved: ResourcesView
 
 
+class GpuView(Answer):
+    """One GPU of a node, by its id, and which instance holds it; null: it is free."""
+
+    id: str
+    instance: str | None = None
+    gone: bool = False
+    """The node has lost it while it was held; nobody else gets it."""
+
+
 class NodeView(Answer):
     """A machine: what it has, what is reserved, what is free, what runs there."""
 
@@ -410,6 +421,7 @@ class NodeView(Answer):
     reserved: ResourcesView
     free: ResourcesView
     instances: list[NodeInstanceView] = []
+    gpus: list[GpuView] = []
 
 
 class NodePage(Page[NodeView]):

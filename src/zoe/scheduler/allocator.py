@@ -350,8 +350,10 @@ class Allocator:
     def _place(self, record: Record, service: str, ordinal: int, node: str) -> None:
         state = self._state
         key = instance_id(record.base.id, service, ordinal)
+        gpus = state.gpus_for(record, service, node)
+        assert gpus is not None, f"{node} has room for {key} and no GPU"
         if (former := record.instances.get(key)) is not None:
-            instance = lifecycle.next_attempt(former, node, state.now)
+            instance = lifecycle.next_attempt(former, node, gpus, state.now)
         else:
             instance = ServiceInstance(
                 record.base.id,
@@ -360,6 +362,7 @@ class Allocator:
                 essential=ordinal < record.services[service].essential,
                 node=node,
                 placed_at=state.now,
+                gpus=gpus,
             )
         why = lifecycle.waits_for(record, service) or f"has room on {node}"
         state.set_instance(record, instance, why)

@@ -359,10 +359,17 @@ class Scheduler:
             self._look_at(record)
 
     def _lose_missing_nodes(self, record: Record) -> None:
+        nodes = self._state.nodes
         for instance in record.placed():
             current = record.instances[instance.id]
-            if current.is_placed and current.node not in self._state.nodes:
+            if current.is_placed and current.node not in nodes:
                 lifecycle.lose(self._state, self._rules, record, current)
+            elif (
+                current.gpus
+                and current.status is InstanceStatus.WAITING
+                and not set(current.gpus) <= set(nodes[current.node].gpu_ids)
+            ):
+                lifecycle.lose_gpus(self._state, record, current)
 
     def _look_at(self, record: Record) -> None:
         """Do what is due for one execution."""

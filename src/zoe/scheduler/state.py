@@ -26,6 +26,7 @@ from zoe.model.execution import (
 from zoe.model.tree import requirements
 from zoe.scheduler.decisions import Decision
 from zoe.scheduler.demand import Demand, Need, Shape
+from zoe.scheduler.devices import Devices
 from zoe.scheduler.history import History
 from zoe.scheduler.planner import Planner
 
@@ -182,6 +183,7 @@ class State:
         self.admitted: dict[int, Record] = {}
         """Those of ``records`` that have, or had, room: starting, running or stopping."""
         self.nodes: dict[str, Node] = {}
+        self._devices = Devices()
         self.decisions: list[Decision] = []
         self.now = 0.0
         self.room_version = 0
@@ -284,6 +286,11 @@ class State:
         self.planner.set_nodes(self.nodes.values())
         self.room_version += 1
 
+    def gpus_for(self, record: Record, service: str, node: str) -> tuple[str, ...] | None:
+        """Return GPUs for one more instance of ``service`` on a known node; None: it lacks them."""
+        count = record.services[service].resources.gpus
+        return self._devices.free(self.nodes[node], count) if count else ()
+
     def wake_at(self, time: float, execution_id: int) -> None:
         """Have the execution looked at again at ``time``."""
         heapq.heappush(self._due, (time, execution_id))
@@ -306,6 +313,8 @@ class State:
 
     def _account(self, record: Record, old: ServiceInstance | None, new: ServiceInstance) -> None:
         """Tell the planner what has changed of the room that an instance holds."""
+        if new.gpus or (old is not None and old.gpus):
+            self._devices.note(old, new)
         before, after = _room_of(old), _room_of(new)
         if before == after:
             return
