@@ -65,7 +65,7 @@ async def test_nodes_say_what_is_reserved_and_by_whom(api: Api, admin: httpx2.As
 async def test_who_holds_which_gpu_is_shown(api: Api, admin: httpx2.AsyncClient) -> None:
     await api.master.nodes(
         Node("node-1", Resources(8000, 2**35, 2), gpus=("a", "b")),
-        Node("node-2", Resources(8000, 2**35, 1)),
+        Node("node-2", Resources(8000, 2**35, 1), images=frozenset({"y", "x"})),
     )
     id = (await admin.post("/api/v1/executions", json={"document": DASK})).json()["id"]
     (first, *_) = await api.master.run(id, gpus=("b", "c"))
@@ -76,6 +76,7 @@ async def test_who_holds_which_gpu_is_shown(api: Api, admin: httpx2.AsyncClient)
     assert [each["gpus"] for each in shown.values() if each["gpus"]] == [["b", "c"]]
     assert shown[first.id]["gpus"] == ["b", "c"]
     page = NodePage.model_validate((await admin.get("/api/v1/nodes")).json())
+    assert [node.images for node in page.items] == [None, ["x", "y"]]
     told = {
         node.name: [(gpu.id, gpu.instance, gpu.gone) for gpu in node.gpus] for node in page.items
     }

@@ -86,7 +86,7 @@ class Container:
     gpus: tuple[str, ...] = ()
 
 
-APART = ("quotas", "gpus")
+APART = ("quotas", "gpus", "images")
 """Options of the world, not of the scheduler."""
 
 
@@ -101,6 +101,7 @@ class World(JudgingStore):
         self.sharing = options.get("quotas")
         """True: with quotas, ``guarantees``: with a guaranteed share instead."""
         self.with_gpus = bool(options.get("gpus"))
+        self.with_images = bool(options.get("images"))
         self.containers: dict[tuple[str, int], Container] = {}
         self.inbox: list[Event] = []
         self.next_id = 1
@@ -117,10 +118,13 @@ class World(JudgingStore):
         self.tell(NodesObserved(self.nodes))
 
     def fitted(self, node: Node) -> Node:
-        """Return the node with other GPUs, in a world that has any: some named, some only counted.
+        """Return the node with other GPUs and images, in a world that has any.
 
-        A named one may come and go by itself.
+        Some GPUs are named, some only counted; some nodes tell their images, some get them.
         """
+        if self.with_images:
+            some = frozenset(self.lot.sample("xyz", self.lot.randint(0, 3)))
+            node = replace(node, images=some if self.lot.random() < 0.6 else None)
         if not self.with_gpus:
             return node
         count = self.lot.randint(0, 4)
@@ -128,12 +132,18 @@ class World(JudgingStore):
         return replace(node, capacity=replace(node.capacity, gpus=count), gpus=named)
 
     def asking(self, zapp: ZApp) -> ZApp:
-        """Return the application with wishes for GPUs, in a world that has any."""
-        if not self.with_gpus:
+        """Return the application with wishes for GPUs and images, in a world that has any."""
+        if not (self.with_gpus or self.with_images):
             return zapp
         (framework,) = zapp.frameworks
         services = tuple(
-            replace(each, resources=replace(each.resources, gpus=self.lot.choice((0, 1, 1, 2))))
+            replace(
+                each,
+                resources=replace(
+                    each.resources, gpus=self.lot.choice((0, 1, 1, 2)) if self.with_gpus else 0
+                ),
+                image=self.lot.choice(("", "x", "y")) if self.with_images else "",
+            )
             for each in framework.services
         )
         return replace(zapp, frameworks=(replace(framework, services=services),))

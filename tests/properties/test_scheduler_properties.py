@@ -46,6 +46,8 @@ OPTIONS = [
     {"generation": "malleable", "quotas": True},
     {"generation": "rigid", "quotas": True},
     {"gpus": True, "policy": "fifo"},
+    {"images": True},
+    {"images": True, "gpus": True, "policy": "fair", "quotas": True},
     {"gpus": True, "generation": "published", "start_attempts": 5},
 ]
 

@@ -79,6 +79,8 @@ def read_service(words: list[str]) -> tuple[str, Service]:
                 needs[needed] = Condition(condition)
             case "monitor" | "spread":
                 fields[key] = True
+            case "image":
+                fields[key] = value
             case "labels":
                 fields["labels"] = tuple(value.split(","))
             case "grace":
@@ -135,23 +137,27 @@ def read_shares(lines: list[str]) -> Accounts:
 
 
 def read_node(text: str) -> Node:
-    """Read ``n1=8c/16g/2gpu,ssd,foreign:1c,gpus:a+b,unreachable:no route``."""
+    """Read ``n1=8c/16g/2gpu,ssd,foreign:1c,gpus:a+b,images:x+y,unreachable:no route``."""
     name, _, rest = text.partition("=")
     size, *marks = rest.split(",")
     node = Node(name, read_resources(size))
     labels, status, message, foreign = set(), NodeStatus.READY, "", NOTHING
     gpus: tuple[str, ...] = ()
+    images: frozenset[str] | None = None
     for mark in marks:
         key, _, value = mark.partition(":")
         if key in set(NodeStatus):
             status, message = NodeStatus(key), value.replace("_", " ")
+        elif key == "images":
+            images = frozenset(filter(None, value.split("+")))
         elif key == "gpus":
             gpus = tuple(value.split("+"))
         elif key == "foreign":
             foreign = read_resources(value)
         else:
             labels.add(key)
-    return Node(node.name, node.capacity, foreign, frozenset(labels), status, message, gpus)
+    known = frozenset(labels)
+    return Node(node.name, node.capacity, foreign, known, status, message, gpus, images)
 
 
 def show(decision: Decision) -> str:

@@ -296,6 +296,7 @@ def node_views(nodes: Sequence[Node], live: Sequence[Execution]) -> list[NodeVie
             free=resources(node.capacity - node.foreign - reserved.get(node.name, NOTHING)),
             instances=holders.get(node.name, []),
             gpus=_gpu_views(node, gpus.get(node.name, {})),
+            images=None if node.images is None else sorted(node.images),
         )
         for node in sorted(nodes, key=lambda node: node.name)
     ]

@@ -137,6 +137,9 @@ class FakeEngine:
             if instance_id == instance.id and _lives(attempt):
                 raise Retryable(f"attempt {number} of {instance_id} still runs")
         self._check_gpus(instance)
+        image = execution.zapp.service(instance.service).image
+        if not self._nodes[instance.node].has_image(image):
+            raise Retryable(f"{instance.node} has no image {image}")
         does = self.behaviour(execution, instance)
         if does.refused:
             raise Refused(does.refused)

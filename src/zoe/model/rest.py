@@ -422,6 +422,8 @@ class NodeView(Answer):
     free: ResourcesView
     instances: list[NodeInstanceView] = []
     gpus: list[GpuView] = []
+    images: list[str] | None = None
+    """The images that it has; null: it gets what it lacks, or uses none."""
 
 
 class NodePage(Page[NodeView]):

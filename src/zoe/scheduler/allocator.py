@@ -126,7 +126,8 @@ class Allocator:
     def imagined(self, execution: Execution) -> Iterator[Contender]:
         """Have ``execution`` in the queue for a moment, behind those submitted before."""
         planner, state = self._planner, self._state
-        record = Record(execution, self._rules.elastic_attempts)
+        attempts, with_images = self._rules.elastic_attempts, state.with_images
+        record = Record(execution, attempts, with_images=with_images)
         contender = planner.add(
             replace(record.demand, execution_id=IMAGINED),
             state.now,

@@ -244,7 +244,11 @@ def _idle_head(
 
 
 def _is_usable(node: Node, service: Service) -> bool:
-    return node.status is NodeStatus.READY and set(service.labels) <= node.labels
+    return (
+        node.status is NodeStatus.READY
+        and set(service.labels) <= node.labels
+        and (node.images is None or not service.image or service.image in node.images)
+    )
 
 
 def _fits(service: Service, node: Node, used: Counter[tuple[str, str]]) -> bool:

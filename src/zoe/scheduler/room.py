@@ -62,7 +62,8 @@ class Room:
         self._changed: list[int] | None = None
         """See :meth:`_changed_since`: what it returned for these two counts."""
         self._fittings: dict[Shape, Fitting] = {}
-        self._labelled: dict[frozenset[str], Sequence[int] | None] = {}
+        self._allowed: dict[tuple[frozenset[str], str], Sequence[int] | None] = {}
+        """By labels and image: the nodes that have them; None: all."""
 
     # What there is.
 
@@ -91,7 +92,7 @@ class Room:
         )
         self.grown += 1
         self._log = []
-        self._labelled = {}
+        self._allowed = {}
         for fitting in self._fittings.values():
             self._fit_to_nodes(fitting)
 
@@ -150,7 +151,7 @@ class Room:
         )
 
     def closest(self, fitting: Fitting) -> int | None:
-        """Return the open node with its labels that has most of what one takes; None: none is.
+        """Return the open node that it may use and that has most of what one takes; None: none is.
 
         What counts is the resource that it has least of, and what is free now and held for nobody.
         """
@@ -524,11 +525,15 @@ class Room:
             bound[block] = max(free[first : first + BLOCK])
 
     def _fit_to_nodes(self, fitting: Fitting) -> None:
-        labels = fitting.shape.labels
-        if labels not in self._labelled:
-            having = [n for n, node in enumerate(self.nodes) if labels <= node.labels]
-            self._labelled[labels] = None if len(having) == len(self.nodes) else having
-        fitting.fit_to(self.total, self._labelled[labels])
+        labels, image = fitting.shape.labels, fitting.shape.image
+        if (labels, image) not in self._allowed:
+            having = [
+                number
+                for number, node in enumerate(self.nodes)
+                if labels <= node.labels and node.has_image(image)
+            ]
+            self._allowed[labels, image] = None if len(having) == len(self.nodes) else having
+        fitting.fit_to(self.total, self._allowed[labels, image])
 
 
 _NO_DELTA = [0, 0, 0]

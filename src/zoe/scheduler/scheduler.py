@@ -351,7 +351,11 @@ class Scheduler:
         ordered = tuple(sorted(nodes, key=lambda node: node.name))
         if ordered == self.nodes:
             return
-        self._state.set_nodes(ordered)
+        if self._state.set_nodes(ordered):
+            for record in list(self._state.records.values()):
+                renewed = self._state.renew(record)
+                if renewed.base.status is ExecutionStatus.QUEUED:
+                    self._allocator.join(renewed)
         self._state.decisions.append(SetNodes(ordered, self._state.now))
         self._allocator.nodes_changed()
         for record in list(self._state.admitted.values()):

@@ -42,7 +42,10 @@ REMEMBERED = 10_000
 class Record:
     """One execution as the scheduler follows it; :attr:`value` is its present value."""
 
-    def __init__(self, execution: Execution, elastic_attempts: int) -> None:
+    def __init__(
+        self, execution: Execution, elastic_attempts: int, *, with_images: bool = False
+    ) -> None:
+        self._with_images = with_images
         self.services = dict(execution.zapp.services())
         self.requires = requirements(execution.zapp)
         self.numbers = {name: number for number, name in enumerate(self.services)}
@@ -99,7 +102,12 @@ class Record:
         needs = tuple(
             Need(
                 name,
-                Shape(service.resources, frozenset(service.labels), service.spread),
+                Shape(
+                    service.resources,
+                    frozenset(service.labels),
+                    service.spread,
+                    service.image if self._with_images else "",
+                ),
                 service.essential,
                 execution.elastic_count(name),
                 service.speedup,
@@ -183,6 +191,8 @@ class State:
         self.admitted: dict[int, Record] = {}
         """Those of ``records`` that have, or had, room: starting, running or stopping."""
         self.nodes: dict[str, Node] = {}
+        self.with_images = False
+        """Whether some node tells which images it has, so that it matters who needs which."""
         self._devices = Devices()
         self.decisions: list[Decision] = []
         self.now = 0.0
@@ -199,7 +209,7 @@ class State:
 
     def add(self, execution: Execution) -> Record:
         """Follow an execution from now on, with the room that its instances hold."""
-        record = Record(execution, self._elastic_attempts)
+        record = Record(execution, self._elastic_attempts, with_images=self.with_images)
         self.records[execution.id] = record
         contender = self.planner.add(
             record.demand, self.now, self.history.typical_seconds(record.demand)
@@ -280,11 +290,23 @@ class State:
         self.touched[record.base.id] = record
         self.decisions.append(SetInstance(instance, self.now, reason, cause))
 
-    def set_nodes(self, nodes: Iterable[Node]) -> None:
-        """Take over what the nodes are."""
+    def set_nodes(self, nodes: Iterable[Node]) -> bool:
+        """Take over what the nodes are; whether that changes :attr:`with_images`."""
         self.nodes = {node.name: node for node in sorted(nodes, key=lambda node: node.name)}
         self.planner.set_nodes(self.nodes.values())
         self.room_version += 1
+        before = self.with_images
+        self.with_images = any(node.images is not None for node in self.nodes.values())
+        return before != self.with_images
+
+    def renew(self, record: Record) -> Record:
+        """Follow an execution anew, as after a restart, as what it asks for reads otherwise now."""
+        former = self.planner.contenders[record.base.id]
+        former.advance(self.now, 0)
+        self.planner.forget(record.base.id, self.now)
+        renewed = self.add(record.value)
+        self.planner.contenders[record.base.id].done_seconds = former.done_seconds
+        return renewed
 
     def gpus_for(self, record: Record, service: str, node: str) -> tuple[str, ...] | None:
         """Return GPUs for one more instance of ``service`` on a known node; None: it lacks them."""
