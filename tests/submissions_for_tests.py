@@ -65,7 +65,7 @@ FULL = ZApp(
                     ready=ReadyCheck(TcpCheck(1)),
                     restart=RestartPolicy("on-failure", 2, 1e-3),
                     shrink=ShrinkHook(("drain",), 60.0),
-                    speedup=Speedup(0.95),
+                    speedup=Speedup(points=((2, 1.9), (8, 5.0))),
                     volumes=(VolumeMount("datasets", "/data", True),),
                     labels=("ssd",),
                 ),

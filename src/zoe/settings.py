@@ -116,6 +116,8 @@ class Settings(BaseModel):
     """How many times in an hour elastic instances of one execution are taken back at most."""
     lost_seconds: Annotated[float, Field(ge=0)] = 3600.0
     """Work that an instance which is taken back is thought to lose at most, if it has no hook."""
+    growth_gain: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """What one more elastic instance with a speed-up curve adds at least, while others wait."""
     backfill: Literal["easy", "conservative", "none"] = "easy"
     """Who may overtake: who delays not the first that is blocked, who delays nobody, or nobody."""
     backfill_depth: Annotated[int, Field(ge=1)] = 1000

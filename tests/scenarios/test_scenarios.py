@@ -24,7 +24,16 @@ from zoe.model.execution import (
 )
 from zoe.model.quota import Accounts, Quota, Team, User
 from zoe.model.resources import NOTHING, Resources
-from zoe.model.zapp import Condition, Framework, Kind, RestartPolicy, Service, ShrinkHook, ZApp
+from zoe.model.zapp import (
+    Condition,
+    Framework,
+    Kind,
+    RestartPolicy,
+    Service,
+    ShrinkHook,
+    Speedup,
+    ZApp,
+)
 from zoe.scheduler.decisions import Decision, ResizeInstance, StartInstance, StopInstance, WakeAt
 from zoe.scheduler.events import (
     Event,
@@ -81,6 +90,8 @@ def read_service(words: list[str]) -> tuple[str, Service]:
                 fields[key] = True
             case "image":
                 fields[key] = value
+            case "speedup":
+                fields[key] = read_speedup(value)
             case "labels":
                 fields["labels"] = tuple(value.split(","))
             case "grace":
@@ -91,6 +102,14 @@ def read_service(words: list[str]) -> tuple[str, Service]:
                 essential, _, elastic = word.partition("+")
                 fields["essential"], fields["elastic"] = int(essential), int(elastic or 0)
     return framework, Service(name, depends_on=needs, **fields)  # type: ignore[arg-type]
+
+
+def read_speedup(text: str) -> Speedup:
+    """Read ``0.95`` or ``2:1.9+4:3``."""
+    if ":" not in text:
+        return Speedup(float(text))
+    points = (point.split(":") for point in text.split("+"))
+    return Speedup(points=tuple((int(count), float(speed)) for count, speed in points))
 
 
 def read_zapp(name: str, lines: list[str], options: list[str]) -> ZApp:
@@ -362,7 +381,9 @@ def read_option(text: str) -> tuple[str, object]:
     key, _, value = text.partition("=")
     if value in ("true", "false"):
         return key, value == "true"
-    return key, int(value) if value.isdecimal() else value
+    if value.replace(".", "", 1).isdecimal():
+        return key, float(value) if "." in value else int(value)
+    return key, value
 
 
 def read_exit(words: list[str]) -> Exit:

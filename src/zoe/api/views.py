@@ -77,15 +77,21 @@ def detail(execution: Execution) -> ExecutionDetail:
     )
 
 
-def why(execution: Execution, history: Sequence[HistoryEntry] = ()) -> WhyView:
-    """Return why an execution is where it is, and what its history says was taken from it."""
+def why(
+    execution: Execution, history: Sequence[HistoryEntry] = (), curbed: Sequence[str] = ()
+) -> WhyView:
+    """Return why an execution is where it is, and what its history says was taken from it.
+
+    ``curbed`` says which of its services do not grow for the sake of others.
+    """
+    reasons = [*execution.reasons, *(Reason("little-gain", said) for said in curbed)]
     return WhyView(
         execution_id=execution.id,
         name=execution.name,
         status=execution.status,
         summary=why_sentence(execution),
         queue_position=execution.queue_position,
-        reasons=reason_views(execution.reasons),
+        reasons=reason_views(reasons),
         forecast=forecast_view(execution.forecast),
         losses=losses(history),
     )

@@ -189,6 +189,7 @@ def sharing_of(settings: Settings) -> Sharing:
         reclaim_per_plan=settings.reclaim_per_plan,
         reclaim_per_hour=settings.reclaim_per_hour,
         lost_seconds=settings.lost_seconds,
+        growth_gain=settings.growth_gain,
         backfill=settings.backfill,
         backfill_depth=settings.backfill_depth,
         patience_seconds=settings.patience_seconds,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from zoe.model.growth import worthwhile
 from zoe.model.zapp import Speedup
 from zoe.scheduler.demand import Demand
 from zoe.scheduler.fitting import Fitting
@@ -89,6 +90,19 @@ class Contender:
         done = self.done_seconds + self.rate * (now - self.at)
         left = max(0.0, self.run_seconds - done)
         return left / self.rate if self.rate else left
+
+    def worthwhile(self, least_gain: float) -> list[int]:
+        """Return how many of the missing elastic instances of each need add at least so much.
+
+        Missing essential ones come before them: it may have got these in the same plan.
+        """
+        found = list(self.elastic_missing)
+        for number, need in enumerate(self.demand.needs):
+            if found[number] and need.speedup is not None:
+                held = self.essential[number], self.elastic[number]
+                has = sum(sum(counts.values()) for counts in held) + self.essential_missing[number]
+                found[number] = worthwhile(need.speedup, has, found[number], least_gain)
+        return found
 
     def total_missing(self) -> tuple[int, int, int]:
         """Return the cores, memory and GPUs of all its essential instances without room."""

@@ -212,6 +212,7 @@ def _unused_room(
             if (
                 execution.status in (ExecutionStatus.STARTING, ExecutionStatus.RUNNING)
                 and execution.id not in limited
+                and service.speedup is None  # it may leave room unused while others wait
                 and _missing(execution, name, now)
                 and any(
                     _is_usable(node, service)
