@@ -371,11 +371,10 @@ class Allocator:
         """
         planner = self._planner
         held = planner.claims[execution_id]
-        nodes = {node for _, places in held for node, _ in places}
         going: Counter[int] = Counter()
-        for each in planner.stopping:
-            for counts in planner.contenders[each].going:
-                going[each] += sum(counts[node] for node in nodes & counts.keys())
+        for node in {node for _, places in held for node, _ in places}:
+            for each in planner.holders.get(node, set()) & planner.stopping:
+                going[each] += sum(counts.get(node, 0) for counts in planner.contenders[each].going)
         for one in imagined.take_back if imagined else ():
             if one.for_id == execution_id:
                 going[one.lending.contender.id] += one.instances

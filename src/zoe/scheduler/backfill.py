@@ -211,8 +211,8 @@ class Future:
         room, released, allowed = self.room, self.released, fitting.allowed
         free_cores, free_memory, free_gpus = room.cores, room.memory, room.gpus
         cores, memory, gpus = fitting.size
-        others = (node for nodes in room.blocks_for(fitting) for node in nodes)
-        for node in chain(released, (node for node in others if node not in released)):
+        others = (node for node in room.nodes_with_room(fitting) if node not in released)
+        for node in chain(released, others):
             if allowed is not None and node not in allowed:
                 continue
             comes = released.get(node, _NOTHING)
@@ -255,8 +255,8 @@ class Future:
         room, released = self.room, self.released
         cores, memory, gpus = fitting.size
         free_cores, free_memory, free_gpus = room.cores, room.memory, room.gpus
-        others = (node for nodes in room.blocks_for(fitting) for node in nodes)
-        others = (node for node in others if node not in released and room.is_open[node])
+        others = (node for node in room.nodes_with_room(fitting) if node not in released)
+        others = (node for node in others if room.is_open[node])
         for node in chain(first, others):
             if fitting.allowed is not None and node not in fitting.allowed:
                 continue
