@@ -7,9 +7,9 @@ believed counts as ending now; each plan makes the reservation anew, so that a w
 itself.
 """
 
+from bisect import insort
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from heapq import merge
 from itertools import chain
 from math import inf
 from typing import TYPE_CHECKING
@@ -96,12 +96,14 @@ def reserve(
     for node, more in planner.room.delta.items():
         future.release(node, *more)
     contenders = planner.contenders
-    new = sorted(
+    new = [
         (now + contenders[each].run_seconds, each)
         for each in planned
         if not contenders[each].is_admitted and contenders[each].has_estimate
-    )
-    ends = [*merge(planner.ends, new)] if new else planner.ends
+    ]
+    ends = planner.ends.copy() if new else planner.ends
+    for each in new:
+        insort(ends, each)
     last = len(ends) - 1
     tried, step, wait = 0, 1, 0
     for number, (end, execution_id) in enumerate(ends):
