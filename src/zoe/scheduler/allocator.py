@@ -48,7 +48,9 @@ class Allocator:
         self._untold: set[int] = set()
         """Those in the queue that are new, or have another reason than they were told."""
         self._moves = 0
-        """Arrivals and departures in front of others since all places were looked at."""
+        """Arrivals and departures in front of others."""
+        self._looked = 0
+        """How many of the moves there were when places were looked at last."""
         self._moved_from = sys.maxsize
         """The first place that has changed since places were told."""
 
@@ -190,20 +192,20 @@ class Allocator:
         """Tell waiting executions their places and reasons, where these have changed.
 
         Far from the head a place is told when it is new or off by much: exact ones for everybody
-        would mean that each departure writes a line for each of ten thousand others.
+        would mean that each departure writes a line for each of ten thousand others. It cannot be
+        off by a tenth before so many have moved, so that it is looked at the less often, the
+        farther back it is.
         """
         waiting = self._planner.waiting
-        if self._moves * DRIFT >= REPORTED:
-            self._moves = 0
-            looked_at = list(enumerate((each.id for each in waiting), 1))
-        else:
-            untold = list(self._untold)
-            moved = dict(zip(waiting.positions(untold), untold, strict=True))
-            first = min(self._moved_from, REPORTED + 1)
-            part = waiting.part(first, REPORTED)
-            moved.update((place, each.id) for place, each in enumerate(part, first))
-            looked_at = sorted(moved.items())
-        for position, execution_id in looked_at:
+        first, last, step = min(self._moved_from, REPORTED + 1), REPORTED, REPORTED // DRIFT
+        while last < len(waiting) and self._moves // step > self._looked // step:
+            first, last, step = 1, last * 2, step * 2
+        self._looked = self._moves
+        untold = list(self._untold)
+        moved = dict(zip(waiting.positions(untold), untold, strict=True))
+        part = waiting.part(first, last)
+        moved.update((place, each.id) for place, each in enumerate(part, first))
+        for position, execution_id in sorted(moved.items()):
             record = self._state.records[execution_id]
             told = record.base.queue_position
             is_exact = position <= REPORTED or execution_id in self._untold
@@ -375,11 +377,10 @@ class Allocator:
         """
         planner = self._planner
         held = planner.claims[execution_id]
-        nodes = {node for _, places in held for node, _ in places}
         going: Counter[int] = Counter()
-        for each in planner.stopping:
-            for counts in planner.contenders[each].going:
-                going[each] += sum(counts[node] for node in nodes & counts.keys())
+        for node in {node for _, places in held for node, _ in places}:
+            for each in planner.holders.get(node, set()) & planner.stopping:
+                going[each] += sum(counts.get(node, 0) for counts in planner.contenders[each].going)
         for one in imagined.take_back if imagined else ():
             if one.for_id == execution_id:
                 going[one.lending.contender.id] += one.instances

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from zoe.scheduler.backfill import given_back
 from zoe.scheduler.contender import Contender
 from zoe.scheduler.gang import Gang
-from zoe.scheduler.room import Places, Room
+from zoe.scheduler.room import Room
+from zoe.scheduler.stock import Places
 
 if TYPE_CHECKING:
     from zoe.scheduler.planner import Planner

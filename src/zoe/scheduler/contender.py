@@ -126,6 +126,8 @@ class Contender:
     def holds(self) -> tuple[int, int, int]:
         """Return the cores, memory and GPUs that it holds on all nodes."""
         cores, memory, gpus = self.working
+        if not any(self.going):
+            return cores, memory, gpus
         for fitting, counts in zip(self.fittings, self.going, strict=True):
             if counts:
                 count = sum(counts.values())

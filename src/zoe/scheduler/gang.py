@@ -14,8 +14,9 @@ from zoe.scheduler.contender import Contender
 from zoe.scheduler.demand import Need, Shape
 from zoe.scheduler.fitting import Fitting
 from zoe.scheduler.quota import charge, growth
-from zoe.scheduler.room import Places, Room
+from zoe.scheduler.room import Room
 from zoe.scheduler.search import Wanted, search
+from zoe.scheduler.stock import Places
 
 Gang = list[tuple[int, Places]]
 """By need: the nodes, with how many instances go there."""

@@ -31,8 +31,9 @@ from zoe.scheduler.fairness import Fairness, Turns
 from zoe.scheduler.gang import Gang, fits, grow, may_grow, place_gang
 from zoe.scheduler.quota import charge_start, growth
 from zoe.scheduler.reclaim import clear
-from zoe.scheduler.room import Places, Room
+from zoe.scheduler.room import Room
 from zoe.scheduler.shed import shed
+from zoe.scheduler.stock import Places
 
 if TYPE_CHECKING:
     from zoe.scheduler.lending import Lending

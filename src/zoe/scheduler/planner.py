@@ -24,8 +24,9 @@ from zoe.scheduler.plan import Plan
 from zoe.scheduler.queue import CHANGING, POLICIES, Growing, Order
 from zoe.scheduler.quota import Ledger, charge_start
 from zoe.scheduler.rank import rank_of
-from zoe.scheduler.room import Places, Room
+from zoe.scheduler.room import Room
 from zoe.scheduler.sharing import Sharing
+from zoe.scheduler.stock import Places
 
 
 class Planner:

@@ -8,7 +8,8 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from zoe.scheduler.fitting import Fitting
-from zoe.scheduler.room import Places, Room
+from zoe.scheduler.room import Room
+from zoe.scheduler.stock import Places
 
 SEARCH_CELLS = 64
 """Needs times nodes; with more of them nothing is tried."""
