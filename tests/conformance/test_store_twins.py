@@ -121,10 +121,13 @@ acts: some.SearchStrategy[Act] = some.one_of(
         lambda i, by: lambda side: side.store.request_delete(side.id(i), by), indexes, texts
     ),
     some.builds(
-        lambda i, service, n: lambda side: side.store.request_scale(side.id(i), service, n, "ann"),
+        lambda i, service, n, least: (
+            lambda side: side.store.request_scale(side.id(i), service, n, "ann", least)
+        ),
         indexes,
         some.sampled_from(["f.s", "f.x"]),
         some.integers(-1, 3),
+        some.sampled_from([0, 0, 1, 2, 3]),
     ),
     some.builds(
         record,

@@ -191,10 +191,12 @@ def test_an_execution_is_followed_scaled_and_stopped(page: Page, deployment: Dep
     expect(log).not_to_contain_text("memory is short")
     expect(log).to_contain_text("counted 1,204 files")
 
-    page.get_by_label("Elastic instances, at most").fill("1")
+    page.get_by_label("Elastic instances, keep").fill("1")
+    page.get_by_label("at most").fill("2")
     page.get_by_role("button", name="Scale").click()
-    expect(page.get_by_text("up to 1 elastic")).to_be_visible()
-    assert do(api.store.get(id)).elastic == {"dask.worker": 1}
+    expect(page.get_by_text("up to 2 elastic, 1 of them kept")).to_be_visible()
+    scaled = do(api.store.get(id))
+    assert (scaled.elastic, scaled.elastic_min) == ({"dask.worker": 2}, {"dask.worker": 1})
 
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_role("dialog")).to_contain_text("night-count")

@@ -42,6 +42,14 @@ def holdings(executions: Mapping[int, Execution]) -> dict[int, object]:
     }
 
 
+def elastic_kept(execution: Execution, service: str) -> int:
+    """Return how many elastic instances of a service have room that they do not give back."""
+    return sum(
+        one.service == service and not one.essential and one.status in KEPT
+        for one in execution.instances
+    )
+
+
 class JudgingStore:
     """Stands between a scheduler and its world: what is told, what is decided, what is kept."""
 
@@ -53,6 +61,8 @@ class JudgingStore:
         self.now = 1000.0
         self.take_backs: list[tuple[int, int]] = []
         """From whom, for whom, since this was last looked at."""
+        self.kept = 0
+        """How often a minimum was all that was left."""
         self.store: dict[int, Execution] = {}
         self.ever: dict[int, Execution] = {}
         self.stopped_by_user: set[int] = set()
@@ -69,6 +79,7 @@ class JudgingStore:
         """Hand an event to the scheduler; record its decisions, and keep its effects for later."""
         self.story.append(f"{self.now:g} {event}")
         before = dict(self.store)
+        taken: list[tuple[int, str]] = []
         for decision in self.scheduler.handle(event, self.now):
             self.story.append(f"        {decision}")
             match decision:
@@ -79,6 +90,7 @@ class JudgingStore:
                     cause = decision.cause
                     if cause is not None and cause.for_execution is not None:
                         self.take_backs.append((instance.execution_id, cause.for_execution))
+                        taken.append((instance.execution_id, instance.service))
                 case Defer(execution_id):
                     assert self.store[execution_id].status is ExecutionStatus.QUEUED
                     assert decision.reasons
@@ -91,6 +103,7 @@ class JudgingStore:
                     pass
         if judged:
             self.check_overdraft(before)
+            self.check_counts(taken)
             generation = self.options.get("generation", "flexible")
             works = generation == "flexible" and self.options.get("reclaim", True)
             now = self.now if works else None  # the others may leave room unused
@@ -106,6 +119,22 @@ class JudgingStore:
                 self.check_guarantee()
             if self.whim.random() < 0.03:
                 self.check_forecast()
+
+    def check_counts(self, taken: list[tuple[int, str]]) -> None:
+        """Nobody has more elastic instances than wanted; others took none below a minimum.
+
+        What an administrator has set, a quota or a guaranteed amount, goes before a minimum.
+        """
+        for execution in self.store.values():
+            if execution.status in (ExecutionStatus.STARTING, ExecutionStatus.RUNNING):
+                for name, _ in execution.zapp.services():
+                    assert elastic_kept(execution, name) <= execution.elastic_count(name)
+        if self.shares == Accounts():
+            for execution_id, service in taken:
+                execution = self.store[execution_id]
+                least = execution.elastic_min.get(service, 0)
+                assert elastic_kept(execution, service) >= least, "the minimum is broken"
+                self.kept += elastic_kept(execution, service) == least > 0
 
     def check_guarantee(self) -> None:
         """Others took back nothing of what the team is guaranteed."""

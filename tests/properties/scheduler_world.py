@@ -89,12 +89,15 @@ class World(JudgingStore):
     """Users and back-end; ``chance`` decides everything."""
 
     def __init__(self, seed: int, options: dict[str, object]) -> None:
-        super().__init__(seed, {key: value for key, value in options.items() if key != "quotas"})
+        own = ("quotas", "scales")
+        super().__init__(seed, {key: value for key, value in options.items() if key not in own})
         self.chance = random.Random(seed)
         self.lot = random.Random(seed)
         """Says who shares what: apart, so that a world is the same with and without quotas."""
         self.sharing = options.get("quotas")
         """True: with quotas, ``guarantees``: with a guaranteed share instead."""
+        self.scales = bool(options.get("scales"))
+        """Whether users often change what is wanted, and set minimums."""
         self.containers: dict[tuple[str, int], Container] = {}
         self.inbox: list[Event] = []
         self.next_id = 1
@@ -121,6 +124,10 @@ class World(JudgingStore):
             self.now,
             team=self.lot.choice(("", "t")),
         )
+        if self.scales:  # it was scaled before the master heard of it
+            declared = {name: each.elastic for name, each in execution.zapp.services()}
+            least = {name: self.lot.randint(0, most) for name, most in declared.items()}
+            execution = replace(execution, elastic=declared, elastic_min=least)
         self.next_id += 1
         self.store[execution.id] = self.ever[execution.id] = execution
         self.tell(ExecutionSubmitted(execution))
@@ -139,11 +146,18 @@ class World(JudgingStore):
     def scale(self) -> None:
         if self.store:
             execution = self.store[self.chance.choice(sorted(self.store))]
-            name = self.chance.choice([name for name, _ in execution.zapp.services()])
+            name, service = self.chance.choice(list(execution.zapp.services()))
             count = self.chance.randint(0, 5)
-            elastic = {**execution.elastic, name: count}
-            self.store[execution.id] = replace(execution, elastic=elastic)
-            self.tell(ScaleRequested(execution.id, name, count))
+            least = self.lot.randint(0, min(count, service.elastic)) if self.scales else 0
+            self.store[execution.id] = replace(
+                execution,
+                elastic={**execution.elastic, name: count},
+                elastic_min={**execution.elastic_min, name: least},
+            )
+            if self.scales and self.lot.random() < 0.2:
+                self.crash()  # it was committed, and the master did not hear of it
+            else:
+                self.tell(ScaleRequested(execution.id, name, count, least))
 
     def act(self) -> None:
         """Carry out one effect; its message may be lost, doubled, or say the wrong thing."""
@@ -313,7 +327,7 @@ class World(JudgingStore):
         happenings: dict[Callable[[], None], int] = {
             self.submit: 6,
             self.terminate: 2,
-            self.scale: 2,
+            self.scale: 12 if self.scales else 2,
             self.act: 30,
             self.become_ready: 12,
             self.exit: 5,

@@ -262,8 +262,9 @@ class Scenario:
                 return SharesSet(self.shares)
             case ["terminate", number, *delete]:
                 return TerminationRequested(int(number), "ann", bool(delete))
-            case ["scale", number, service, elastic]:
-                return ScaleRequested(int(number), service, int(elastic))
+            case ["scale", number, service, counts]:
+                least, _, elastic = counts.rpartition("..")
+                return ScaleRequested(int(number), service, int(elastic), int(least or 0))
             case ["wake"]:
                 return WokeUp()
             case [verb, instance, *rest]:

@@ -32,11 +32,15 @@ class TerminationRequested:
 
 @dataclass(frozen=True, slots=True)
 class ScaleRequested:
-    """A user wants at most ``elastic`` elastic instances of ``framework.service``."""
+    """A user wants at most ``elastic`` elastic instances of ``framework.service``.
+
+    Of these, others do not take back the last ``elastic_min``.
+    """
 
     execution_id: int
     service: str
     elastic: int
+    elastic_min: int = 0
 
 
 @dataclass(frozen=True, slots=True)

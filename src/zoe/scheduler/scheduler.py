@@ -187,8 +187,8 @@ class Scheduler:
                 self._restore(execution)
             case TerminationRequested(execution_id, by, delete):
                 self._terminate(execution_id, by, delete)
-            case ScaleRequested(execution_id, service, elastic):
-                self._scale(execution_id, service, elastic)
+            case ScaleRequested(execution_id, service, elastic, elastic_min):
+                self._scale(execution_id, service, elastic, elastic_min)
             case InstanceStarted(instance_id, attempt, address):
                 self._instance_started(instance_id, attempt, address, ready=False)
             case InstanceReady(instance_id, attempt):
@@ -245,6 +245,9 @@ class Scheduler:
                 self._state.wake_at(instance.not_before, execution.id)
         for instance in record.placed(InstanceStatus.STOPPING):
             lifecycle.stop_again(self._state, self._rules, record, instance)
+        for service in execution.elastic:  # it may have been scaled while nobody was here
+            if service in record.services:
+                self._take_back_surplus(record, service)
         lifecycle.finish_if_stopped(self._state, record)
         self._look_at(record)
 
@@ -262,14 +265,27 @@ class Scheduler:
         lifecycle.end(self._state, self._rules, record, ExecutionEnd(Outcome.STOPPED, said))
         self._unsettled = True
 
-    def _scale(self, execution_id: int, service: str, elastic: int) -> None:
+    def _scale(self, execution_id: int, service: str, elastic: int, elastic_min: int) -> None:
         record = self._state.records.get(execution_id)
         if record is None or service not in record.services:
             return
         wanted = max(elastic, 0)
-        record.base = replace(record.base, elastic={**record.base.elastic, service: wanted})
+        record.base = replace(
+            record.base,
+            elastic={**record.base.elastic, service: wanted},
+            elastic_min={**record.base.elastic_min, service: min(elastic_min, wanted)},
+        )
         if record.base.status is ExecutionStatus.QUEUED:
             self._allocator.join(record)
+        self._take_back_surplus(record, service)
+        self._state.touched[execution_id] = record
+        self._unsettled = True
+
+    def _take_back_surplus(self, record: Record, service: str) -> None:
+        """Have the newest elastic instances of a service go that are more than are wanted."""
+        if not record.is_active:
+            return
+        wanted = record.base.elastic_count(service)
         live = [
             one
             for one in record.placed()
@@ -278,17 +294,14 @@ class Scheduler:
             and one.status is not InstanceStatus.STOPPING
         ]
         live.sort(key=lambda one: (one.placed_at, one.ordinal))
-        if record.is_active:
-            for instance in reversed(live[wanted:]):
-                lifecycle.take_back(
-                    self._state,
-                    record,
-                    instance,
-                    f"scaled to {words.counted(wanted, 'elastic instance')}",
-                    Cause("scale"),
-                )
-        self._state.touched[execution_id] = record
-        self._unsettled = True
+        for instance in reversed(live[wanted:]):
+            lifecycle.take_back(
+                self._state,
+                record,
+                instance,
+                f"scaled to {words.counted(wanted, 'elastic instance')}",
+                Cause("scale"),
+            )
 
     def _instance_started(
         self, instance_id: str, attempt: int, address: str, *, ready: bool

@@ -112,9 +112,13 @@ class Store(Protocol):
         """Commit the wish to end it. Ended already: returned unchanged. Raises NotFound."""
 
     async def request_scale(
-        self, execution_id: int, service: str, elastic: int, by: str
+        self, execution_id: int, service: str, elastic: int, by: str, elastic_min: int = 0
     ) -> Execution:
-        """Commit another elastic count. Raises NotFound; Conflict when it is ending or ended."""
+        """Commit other elastic counts: how many are wanted, how many others may not take back.
+
+        Raises NotFound; Conflict when it is ending or ended; ValueError for a minimum above what
+        is wanted, or above what the application declares.
+        """
 
     async def request_delete(self, execution_id: int, by: str) -> None:
         """Commit the wish to stop and forget it. Raises NotFound. Ended ones vanish at once."""

@@ -131,21 +131,22 @@ class MemoryStore:
         return execution
 
     async def request_scale(
-        self, execution_id: int, service: str, elastic: int, by: str
+        self, execution_id: int, service: str, elastic: int, by: str, elastic_min: int = 0
     ) -> Execution:
-        """Keep another elastic count; ValueError for a negative one."""
+        """Keep other elastic counts; ValueError for those that cannot be."""
         checks.check_text("user name", by)
         execution = _one(self._state, execution_id)
-        checks.check_scale(execution, service, elastic)
-        if execution.elastic_count(service) == elastic:
+        checks.check_scale(execution, service, elastic, elastic_min)
+        if execution.has_scale(service, elastic, elastic_min):
             return execution
         execution = dataclasses.replace(
             execution,
             elastic={**execution.elastic, service: elastic},
+            elastic_min={**execution.elastic_min, service: elastic_min},
             generation=execution.generation + 1,
         )
         self._state.executions[execution_id] = execution
-        self._write(execution_id, self._now(), history.scaled(service, elastic, by))
+        self._write(execution_id, self._now(), history.scaled(service, elastic, by, elastic_min))
         self._hints.publish(execution_id)
         return execution
 

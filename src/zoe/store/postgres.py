@@ -129,22 +129,23 @@ class PostgresStore:
         return await self._database.run(work)
 
     async def request_scale(
-        self, execution_id: int, service: str, elastic: int, by: str
+        self, execution_id: int, service: str, elastic: int, by: str, elastic_min: int = 0
     ) -> Execution:
-        """Commit another elastic count; ValueError for a negative one."""
+        """Commit other elastic counts; ValueError for those that cannot be."""
         checks.check_text("user name", by)
         parameters = {
             "id": execution_id,
             "service": service,
             "elastic": elastic,
-            **line_parameters(history.scaled(service, elastic, by)),
+            "elastic_min": elastic_min,
+            **line_parameters(history.scaled(service, elastic, by, elastic_min)),
         }
 
         async def work(connection: Connection) -> Execution:
             await connection.execute(QUERIES["lock_history"])
             execution = await _one(connection, "lock_execution", {"id": execution_id})
-            checks.check_scale(execution, service, elastic)
-            if execution.elastic_count(service) == elastic:
+            checks.check_scale(execution, service, elastic, elastic_min)
+            if execution.has_scale(service, elastic, elastic_min):
                 return execution
             await connection.execute(QUERIES["scale"], parameters)
             await _notify(connection, {execution_id})

@@ -2,7 +2,7 @@
 
 -- name: columns
 id, name, owner, team, zapp::text AS zapp, submitted_at, status, desired, desired_by, generation, elastic,
-started_at, ended_at, ending, reasons, queue_position, time_limit_seconds, forecast, first_forecast
+elastic_min, started_at, ended_at, ending, reasons, queue_position, time_limit_seconds, forecast, first_forecast
 
 -- name: columns_and_instances
 {columns}, (
@@ -54,6 +54,7 @@ SELECT id, {now}, %(kind)s, %(message)s, %(detail)s FROM changed
 WITH changed AS (
     UPDATE execution
     SET elastic = elastic || jsonb_build_object(%(service)s::text, %(elastic)s::bigint),
+        elastic_min = elastic_min || jsonb_build_object(%(service)s::text, %(elastic_min)s::bigint),
         generation = generation + 1
     WHERE id = %(id)s
     RETURNING id

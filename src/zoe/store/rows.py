@@ -47,6 +47,7 @@ def execution_of(row: Mapping[str, Any]) -> Execution:
         desired_by=row["desired_by"],
         generation=row["generation"],
         elastic=row["elastic"],
+        elastic_min=row["elastic_min"],
         instances=tuple(from_json(ServiceInstance, each) for each in row["instances"] or ()),
         started_at=row["started_at"],
         ended_at=row["ended_at"],

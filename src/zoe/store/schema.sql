@@ -56,6 +56,7 @@ CREATE TABLE execution (
     team text COLLATE "C" NOT NULL DEFAULT '',
     -- Set at admission where a quota has one and the application has none.
     time_limit_seconds double precision CHECK (time_limit_seconds > 0),
+    elastic_min jsonb NOT NULL DEFAULT '{}', -- by service: the user's minimum, beside elastic
     CONSTRAINT acknowledged_is_asked CHECK (acknowledged_generation <= generation),
     CONSTRAINT ended_has_time CHECK ((status IN ('terminated', 'failed')) = (ended_at IS NOT NULL)),
     CONSTRAINT only_waiting_has_reasons CHECK (

@@ -14,7 +14,7 @@ from zoe.api import sse, views
 from zoe.api.access import Action, Actor, authorise
 from zoe.api.cluster import master_view, node_views
 from zoe.api.errors import BadRequest, error_views
-from zoe.api.executions import LIVE, LOOK_SECONDS, check_scalable, find, forget
+from zoe.api.executions import LIVE, LOOK_SECONDS, check_scale, find, forget
 from zoe.api.parts import Parts, parts_of
 from zoe.api.shares import ExceedsQuota
 from zoe.api.submission import read_choices, submit
@@ -22,7 +22,7 @@ from zoe.api.web.render import document_lines, page, render
 from zoe.api.web.sign_in import SignedIn, form_of, is_live_request, reader, sign_in_routes
 from zoe.model.errors import ZAppInvalid, ZoeError
 from zoe.model.execution import ENDED, ExecutionStatus
-from zoe.model.rest import Problem, SubmitRequest
+from zoe.model.rest import Problem, ScaleRequest, SubmitRequest
 from zoe.store.base import NotFound, StoreUnavailable
 
 STATIC = Path(__file__).parent / "static"
@@ -178,11 +178,13 @@ async def scale(
     ref: str,
     service: Annotated[str, Form()],
     elastic: Annotated[int, Form(ge=0, le=100_000)],
+    elastic_min: Annotated[int, Form(ge=0, le=100_000)] = 0,
 ) -> Response:
-    """Let a service have at most so many elastic instances."""
+    """Let a service have at most so many elastic instances, and keep some of them from others."""
     execution = await find(parts, who.actor, ref, Action.CONTROL)
-    check_scalable(execution, service)
-    await parts.store.request_scale(execution.id, service, elastic, who.actor.user)
+    wanted = ScaleRequest(service=service, elastic=elastic, elastic_min=elastic_min)
+    check_scale(execution, wanted)
+    await parts.store.request_scale(execution.id, service, elastic, who.actor.user, elastic_min)
     await parts.ring(execution.id)
     return RedirectResponse(f"/executions/{execution.id}", 303)
 
