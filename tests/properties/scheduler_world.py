@@ -21,6 +21,7 @@ from zoe.model.resources import Resources
 from zoe.model.zapp import Condition, Framework, Kind, RestartPolicy, Service, ZApp
 from zoe.scheduler.decisions import StartInstance, StopInstance
 from zoe.scheduler.events import (
+    BalancesRestored,
     Event,
     ExecutionSubmitted,
     InstanceReady,
@@ -311,6 +312,7 @@ class World(JudgingStore):
         self.pending.clear()
         self.inbox.clear()
         self.scheduler = scheduler_of(**self.options)
+        self.tell(BalancesRestored(tuple(self.balances.values())), judged=False)
         self.tell(SharesSet(self.shares), judged=False)
         events = reconcile(list(self.store.values()), self.observation())
         for event in events[:-1]:  # it knows everything, and is judged, when it has read them all

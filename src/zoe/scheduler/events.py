@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from zoe.model.balance import Balance
 from zoe.model.cluster import Node
 from zoe.model.execution import Execution, Exit
 from zoe.model.quota import Accounts
@@ -119,6 +120,13 @@ class SharesSet:
 
 
 @dataclass(frozen=True, slots=True)
+class BalancesRestored:
+    """After a restart, before any execution: what everybody has used, as it was last committed."""
+
+    balances: tuple[Balance, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class WokeUp:
     """A time that the scheduler asked for with ``WakeAt`` has come."""
 
@@ -137,5 +145,6 @@ Event = (
     | OrphanObserved
     | NodesObserved
     | SharesSet
+    | BalancesRestored
     | WokeUp
 )

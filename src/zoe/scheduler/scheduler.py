@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from zoe.model.change import Cause, Forget, SetNodes
+from zoe.model.change import Cause, Forget, SetBalances, SetNodes
 from zoe.model.cluster import Node
 from zoe.model.execution import (
     Desired,
@@ -23,6 +23,7 @@ from zoe.scheduler import lifecycle, words
 from zoe.scheduler.allocator import Allocator
 from zoe.scheduler.decisions import Decision, StartInstance, StopInstance, WakeAt
 from zoe.scheduler.events import (
+    BalancesRestored,
     Event,
     ExecutionRestored,
     ExecutionSubmitted,
@@ -133,6 +134,10 @@ class Scheduler:
             self._settled_version = self._state.room_version
         elif isinstance(event, ExecutionSubmitted):
             self._allocator.report()
+        fairness = self._planner.fairness
+        changed = () if fairness is None or restoring else fairness.changed_balances(now)
+        if changed:
+            self._state.decisions.append(SetBalances(changed))
         if (due := self._state.next_due) is not None and due != self._wake:
             self._wake = due
             self._state.decisions.append(WakeAt(due))
@@ -209,6 +214,9 @@ class Scheduler:
                 self._planner.set_shares(shares)
                 self._allocator.shares_set()
                 self._unsettled = True
+            case BalancesRestored(balances):
+                if self._planner.fairness is not None:
+                    self._planner.fairness.restore(balances, self._state.now)
             case WokeUp():
                 self._wake = None  # an alarm that rang early is set again
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from zoe.model.balance import Balance
 from zoe.model.change import Change
 from zoe.model.cluster import Node
 from zoe.model.errors import ZoeError
@@ -195,6 +196,9 @@ class Store(Protocol):
 
     async def load(self) -> Sequence[Execution]:
         """Return every execution that has not ended, with its instances, oldest first."""
+
+    async def balances(self) -> Sequence[Balance]:
+        """Return what everybody has used, by team and user."""
 
     async def intents(self) -> Sequence[Execution]:
         """Return the executions whose newest intent is not acknowledged, with their instances."""

@@ -10,14 +10,15 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from zoe.model.change import Acknowledge, Change, Defer, Forget
+from zoe.model.balance import Balance
+from zoe.model.change import Change, Defer, Forget
 from zoe.model.cluster import Node
 from zoe.model.codec import from_json
 from zoe.model.execution import ENDED, Desired, Execution, ExecutionStatus
 from zoe.store import checks, history
 from zoe.store.accounts import PostgresAccountBook
 from zoe.store.base import HistoryEntry, NewExecution, NotFound, Page, PastForecast, Token
-from zoe.store.changes import check_effect, missing, subject
+from zoe.store.changes import SILENT, check_effect, missing, subject
 from zoe.store.database import Connection, Database
 from zoe.store.lease import Lease
 from zoe.store.listener import Listener, payload_of
@@ -281,6 +282,10 @@ class PostgresStore:
         """Return every execution that has not ended, oldest first."""
         return [execution_of(row) for row in await self._rows("load")]
 
+    async def balances(self) -> Sequence[Balance]:
+        """Return what everybody has used, by team and user."""
+        return [from_json(Balance, row["document"]) for row in await self._rows("balances")]
+
     async def intents(self) -> Sequence[Execution]:
         """Return the executions whose newest intent is not acknowledged, oldest first."""
         return [execution_of(row) for row in await self._rows("intents")]
@@ -291,7 +296,7 @@ class PostgresStore:
             return
         cleaned = [checks.storable(change) for change in changes]
         statements = [statement_of(change) for change in cleaned]
-        touched = {subject(change) for change in cleaned if not isinstance(change, Acknowledge)}
+        touched = {subject(change) for change in cleaned if not isinstance(change, SILENT)}
 
         async def work(connection: Connection) -> None:
             async with connection.pipeline():

@@ -198,6 +198,15 @@ WITH given AS (
 INSERT INTO node (name, at, document) SELECT name, %(at)s, document FROM given
 ON CONFLICT (name) DO UPDATE SET at = excluded.at, document = excluded.document
 
+-- name: set_balances
+INSERT INTO balance (team, "user", document)
+SELECT document ->> 'team', document ->> 'user', document
+FROM jsonb_array_elements(%(balances)s::jsonb) AS document
+ON CONFLICT (team, "user") DO UPDATE SET document = excluded.document
+
+-- name: balances
+SELECT document FROM balance ORDER BY team, "user"
+
 -- name: forget
 WITH gone AS (
     DELETE FROM execution

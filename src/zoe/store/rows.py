@@ -13,6 +13,7 @@ from zoe.model.change import (
     Defer,
     Foretell,
     Forget,
+    SetBalances,
     SetInstance,
     SetNodes,
     SetStatus,
@@ -131,5 +132,8 @@ def statement_of(change: Change) -> tuple[str, dict[str, Any]]:
         case SetNodes():
             nodes = Jsonb([to_json(node) for node in change.nodes])
             return "set_nodes", {"nodes": nodes, "at": change.at}
+        case SetBalances():
+            balances = Jsonb([to_json(balance) for balance in change.balances])
+            return "set_balances", {"balances": balances}
         case Forget():
             return "forget", {"id": change.execution_id}
