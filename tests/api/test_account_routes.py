@@ -2,7 +2,8 @@
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 import httpx2
 import pytest
@@ -14,8 +15,9 @@ from zoe.model.execution import InstanceStatus
 from zoe.model.quota import Quota, Team, User
 from zoe.model.resources import Resources
 from zoe.model.rest_accounts import TeamPage, TeamView, UsagePage, UserPage, UserView
+from zoe.model.zapp_yaml import read_zapp
 from zoe.store.accounts import MemoryAccountBook
-from zoe.store.base import Token
+from zoe.store.base import NewExecution, Token
 
 GIB = 2**30
 QUOTA = {"cores": 2.5, "memory": "16GiB", "gpus": 0, "executions": 3, "run_time": "1h30m"}
@@ -191,15 +193,73 @@ async def test_what_exceeds_a_quota_is_said_when_it_is_submitted(
 
 async def test_a_form_that_exceeds_a_quota_is_shown_again(api: Api) -> None:
     await api.store.accounts.put_user(User("admin", quota=Quota(run_seconds=3600.0)))
-    async with api.client(token="", Origin=api.url, Accept="text/html") as browser:
-        await browser.post("/sign-in", data={"token": api.token, "next": "/submit"})
-        csrf = re.search(r'name="csrf" value="([^"]+)"', (await browser.get("/submit")).text)
-        assert csrf
-        form = {"csrf": csrf[1], "document": DASK, "name": "by-form"}
+    async with signed_in(api) as (browser, csrf):
+        form = {"csrf": csrf, "document": DASK, "name": "by-form"}
         shown = await browser.post("/submit", data=form)
     assert shown.status_code == 422
     assert "a time limit of 1 hour at most" in shown.text
     assert "wordcount" in shown.text
+
+
+async def test_the_pages_show_what_is_used_and_left(api: Api) -> None:
+    book = api.store.accounts
+    await book.put_team(Team("physics", quota=Quota(cores_milli=2500, gpus=0)))
+    await book.put_team(Team("art"))
+    await book.put_user(User("admin", ("physics", "art"), quota=Quota(executions=2)))
+    async with signed_in(api) as (browser, _):
+        execution = await api.store.submit(
+            NewExecution("night", "admin", read_zapp(DASK), DASK, team="physics")
+        )
+        await api.master.run(execution.id, elastic=0)
+        shown = (await browser.get("/usage")).text
+        assert "Cores: 2.5 cores of 2.5 cores" in shown, "the team's"
+        assert 'class="zoe-full">2.5 cores of 2.5 cores' in shown
+        assert "Executions: 1 execution of 2 executions" in shown
+        assert "2.5 cores, no limit" in shown, "the user's"
+        assert "GPUs: 0 GPUs of 0 GPUs" in shown
+        assert shown.count(f'href="/executions/{execution.id}"') == 2
+        form = (await browser.get("/submit")).text
+        assert 'aria-label="Quota of user admin"' in form
+        assert 'aria-label="Quota of team physics"' in form
+        assert 'aria-label="Quota of team art"' not in form, "it has no limits"
+
+
+async def test_who_has_no_limits_and_no_team_is_shown_no_choice(api: Api) -> None:
+    async with signed_in(api) as (browser, _):
+        form = (await browser.get("/submit")).text
+        assert 'name="team"' not in form
+        assert "Quota of" not in form
+        assert "0 cores, no limit" in (await browser.get("/usage")).text
+
+
+async def test_the_team_is_chosen_in_the_form(api: Api) -> None:
+    book = api.store.accounts
+    for name in ("physics", "art"):
+        await book.put_team(Team(name))
+    await book.put_user(User("admin", ("physics", "art")))
+    async with signed_in(api) as (browser, csrf):
+        form = {"csrf": csrf, "document": DASK}
+        for team in ("art", ""):
+            done = await browser.post("/submit", data=form | {"team": team})
+            assert done.status_code == 303
+        teams = [each.team for each in (await api.store.page()).items]
+        assert teams == ["physics", "art"], "the newest first; without a choice the first team"
+        again = (await browser.get("/submit", params={"again": "1"})).text
+        assert '<option value="art" selected>' in again
+        refused = await browser.post("/submit", data=form | {"team": "law"})
+        assert refused.status_code == 422
+        assert "You are not in a team" in refused.text
+        assert len((await api.store.page()).items) == 2
+
+
+@asynccontextmanager
+async def signed_in(api: Api) -> AsyncIterator[tuple[httpx2.AsyncClient, str]]:
+    """Give a browser's client, and the secret of its forms."""
+    async with api.client(token="", Origin=api.url, Accept="text/html") as browser:
+        await browser.post("/sign-in", data={"token": api.token, "next": "/submit"})
+        csrf = re.search(r'name="csrf" value="([^"]+)"', (await browser.get("/submit")).text)
+        assert csrf
+        yield browser, csrf[1]
 
 
 async def test_shares_are_read_again_after_a_moment() -> None:

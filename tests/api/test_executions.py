@@ -336,6 +336,25 @@ async def test_scale_is_an_intent_for_elastic_services(api: Api, admin: httpx2.A
     assert code_of(late, 409) == "conflict"
 
 
+async def test_a_minimum_is_set_with_the_maximum(api: Api, admin: httpx2.AsyncClient) -> None:
+    id = (await submitted(admin))["id"]
+    path = f"/api/v1/executions/{id}/scale"
+    wanted = {"service": "dask.worker", "elastic": 8, "elastic_min": 2}
+    worker = (await admin.post(path, json=wanted)).json()["frameworks"][0]["services"][1]
+    assert (worker["elastic_min"], worker["elastic"], worker["elastic_declared"]) == (2, 8, 3)
+    for least, most, said in ((4, 8, "declares 3"), (2, 1, "above the maximum, 1")):
+        refused = await admin.post(path, json=wanted | {"elastic": most, "elastic_min": least})
+        assert code_of(refused, 400) == "request-invalid"
+        assert said in refused.json()["detail"]
+    assert (await api.store.get(id)).elastic_min == {"dask.worker": 2}
+    await api.master.run(id, elastic=1)
+    why = (await admin.get(f"/api/v1/executions/{id}/why")).json()["summary"]
+    assert "It has 1 of the 2 elastic instances of dask.worker that it may keep" in why
+    without = {"service": "dask.worker", "elastic": 8}
+    worker = (await admin.post(path, json=without)).json()["frameworks"][0]["services"][1]
+    assert worker["elastic_min"] == 0
+
+
 async def test_forgetting_stops_first(api: Api, admin: httpx2.AsyncClient) -> None:
     id = (await submitted(admin))["id"]
     assert (await admin.delete(f"/api/v1/executions/{id}")).status_code == 202

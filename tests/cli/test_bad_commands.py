@@ -74,6 +74,11 @@ async def everything(shell: Shell) -> object:
         ("scale night-1 dask.worker=two", USAGE, "SERVICE=N"),
         ("scale night-1 dask.worker=1.5", USAGE, "SERVICE=N"),
         ("scale night-1 =2", USAGE, "SERVICE=N"),
+        ("scale night-1 dask.worker=..", USAGE, "MIN..MAX"),
+        ("scale night-1 dask.worker=1..", USAGE, "MIN..MAX"),
+        ("scale night-1 dask.worker=..3", USAGE, "MIN..MAX"),
+        ("scale night-1 dask.worker=1..2..3", USAGE, "MIN..MAX"),
+        ("scale night-1 dask.worker=3..1", USAGE, "the minimum is above the maximum"),
         ("scale night-1 dask.worker=1 oops", USAGE, "SERVICE=N"),
         ("wait night-1 --timeout -1", USAGE, "'--timeout': Input should be greater"),
         ("wait night-1 --timeout nan", USAGE, "'--timeout': Input"),
@@ -130,6 +135,7 @@ async def everything(shell: Shell) -> object:
         ("plan broken.yaml", REJECTED, "broken.yaml:8:9"),
         ("scale night-1 dask.scheduler=2", REJECTED, "dask.scheduler"),
         ("scale night-1 dask.nobody=2", REJECTED, "dask.nobody"),
+        ("scale night-1 dask.worker=90..99", REJECTED, "application declares"),
         ("scale night-1 dask.worker=999999", REJECTED, "elastic: Input should be less"),
         ("logs night-1 dask.nobody", REJECTED, "dask.nobody"),
         ("show night", CONFLICT, "night-1"),
@@ -164,6 +170,7 @@ async def test_several_counts_are_set_together_or_not_at_all(asked: Shell) -> No
     before = await everything(asked)
     await asked.zoe("scale", "night-1", "dask.worker=1", "dask.scheduler=1", code=REJECTED)
     await asked.zoe("scale", "night-1", "dask.worker=1", "dask.worker=999999", code=REJECTED)
+    await asked.zoe("scale", "night-1", "dask.worker=100", "dask.worker=90..99", code=REJECTED)
     assert await everything(asked) == before
 
 

@@ -135,6 +135,9 @@ async def test_stopping_scaling_and_forgetting(shell: Shell) -> None:
     await shell.zoe("submit", shell.write("dask.yaml", DASK), "--name", "night")
     assert "at most" not in await shell.zoe("scale", "night", "dask.worker=7")
     assert json.loads(await shell.zoe("show", "night", "--json"))["generation"] == 2
+    kept = await shell.zoe("scale", "night", "dask.worker=1..7")
+    assert "may have 7 elastic instances of dask.worker, and keeps 1 once it has them" in kept
+    assert "1..7" in await shell.zoe("show", "night")
     await shell.zoe("scale", "night", "driver.nothing=1", code=5)
     assert "being stopped" in await shell.zoe("stop", "night")
     await shell.zoe("wait", "night", "--timeout", "0", code=8)

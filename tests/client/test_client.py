@@ -190,6 +190,16 @@ def test_what_the_api_could_only_reject_is_not_sent() -> None:
     assert not script.requests
 
 
+def test_a_minimum_is_sent_with_the_maximum() -> None:
+    script = Script(ok(EXECUTION))
+    script.zoe().scale(7, "a.b", 8, elastic_min=2)
+    assert json.loads(script.requests[0].content) == {
+        "service": "a.b",
+        "elastic": 8,
+        "elastic_min": 2,
+    }
+
+
 def test_what_is_not_zoe_is_said_so() -> None:
     with pytest.raises(RequestFailed, match="answered 502, and not as a Zoe api does"):
         Script(httpx2.Response(502, text="<html>")).zoe(retry_seconds=0).version()

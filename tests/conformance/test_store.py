@@ -141,6 +141,29 @@ async def test_scale_is_kept_beside_the_application(store: Store) -> None:
     assert kinds == ["submitted", "scale-requested", "scale-requested"]
 
 
+async def test_scale_keeps_a_minimum_until_another_is_set(store: Store) -> None:
+    made = await store.submit(new())
+    scaled = await store.request_scale(made.id, "f.s", 7, "ann", 1)
+    assert (scaled.elastic, scaled.elastic_min) == ({"f.s": 7}, {"f.s": 1})
+    assert await store.request_scale(made.id, "f.s", 7, "ann", 1) == scaled
+    assert [each.elastic_min for each in await store.load()] == [{"f.s": 1}]
+    last = (await store.history(made.id))[-1]
+    assert last.message == "ann set the elastic instances of f.s to 1..7"
+    assert last.detail == {"by": "ann", "service": "f.s", "elastic": 7, "elastic_min": 1}
+    again = await store.request_scale(made.id, "f.s", 7, "ann")
+    assert (again.elastic_min, again.generation) == ({"f.s": 0}, 3)
+
+
+@pytest.mark.parametrize(("elastic", "elastic_min"), [(9, -1), (0, 1), (9, 3)])
+async def test_a_minimum_is_at_most_what_is_wanted_and_declared(
+    store: Store, elastic: int, elastic_min: int
+) -> None:
+    made = await store.submit(new())
+    with pytest.raises(ValueError, match="a minimum of elastic instances"):
+        await store.request_scale(made.id, "f.s", elastic, "ann", elastic_min)
+    assert (await store.get(made.id)).elastic == {}
+
+
 async def test_scale_refuses_what_cannot_be(store: Store) -> None:
     made = await store.submit(new())
     with pytest.raises(NotFound, match=r"no service f\.x"):

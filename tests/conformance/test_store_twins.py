@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from submissions_for_tests import NODES, instance, new, status
-from zoe.model.change import Acknowledge, Change, Defer, Foretell, Forget, SetNodes
+from zoe.model.balance import Balance
+from zoe.model.change import Acknowledge, Change, Defer, Foretell, Forget, SetBalances, SetNodes
 from zoe.model.errors import ZoeError
 from zoe.model.execution import Execution, ExecutionStatus, Forecast, InstanceStatus, Reason
 from zoe.model.quota import Quota, Team, User
@@ -90,6 +91,14 @@ def changes_of(index: int) -> some.SearchStrategy[Callable[[Side], Change]]:
             texts,
         ).map(lambda said: lambda side: Foretell(((side.id(index), said),))),
         some.integers(0, 2).map(lambda count: lambda side: SetNodes(NODES[:count], 3.0)),
+        some.builds(
+            Balance,
+            some.sampled_from(["", "t"]),
+            some.sampled_from("uv"),
+            some.floats(0, 1e10),
+            some.tuples(*[some.integers(0, 2**50)] * 3),
+            some.tuples(*[some.floats(0, 1e15)] * 3),
+        ).map(lambda balance: lambda side: SetBalances((balance,))),
     )
 
 
@@ -121,10 +130,13 @@ acts: some.SearchStrategy[Act] = some.one_of(
         lambda i, by: lambda side: side.store.request_delete(side.id(i), by), indexes, texts
     ),
     some.builds(
-        lambda i, service, n: lambda side: side.store.request_scale(side.id(i), service, n, "ann"),
+        lambda i, service, n, least: (
+            lambda side: side.store.request_scale(side.id(i), service, n, "ann", least)
+        ),
         indexes,
         some.sampled_from(["f.s", "f.x"]),
         some.integers(-1, 3),
+        some.sampled_from([0, 0, 1, 2, 3]),
     ),
     some.builds(
         record,
@@ -157,6 +169,7 @@ questions: Mapping[str, Act] = {
     "history": lambda side: side.store.history(None),
     "accounts": lambda side: side.store.accounts.read(),
     "nodes": lambda side: side.store.nodes(),
+    "balances": lambda side: side.store.balances(),
     "queue": lambda side: side.store.queue(),
     "queue of one": lambda side: side.store.queue(owner="a", limit=1),
     "past forecasts": lambda side: side.store.past_forecasts(),

@@ -27,6 +27,7 @@ from zoe.model.execution import (
     Outcome,
     Reason,
 )
+from zoe.model.quota import Quota, Team, User
 from zoe.model.zapp_yaml import read_zapp
 from zoe.store.base import NewExecution
 
@@ -191,10 +192,12 @@ def test_an_execution_is_followed_scaled_and_stopped(page: Page, deployment: Dep
     expect(log).not_to_contain_text("memory is short")
     expect(log).to_contain_text("counted 1,204 files")
 
-    page.get_by_label("Elastic instances, at most").fill("1")
+    page.get_by_label("Elastic instances, keep").fill("1")
+    page.get_by_label("at most").fill("2")
     page.get_by_role("button", name="Scale").click()
-    expect(page.get_by_text("up to 1 elastic")).to_be_visible()
-    assert do(api.store.get(id)).elastic == {"dask.worker": 1}
+    expect(page.get_by_text("up to 2 elastic, 1 of them kept")).to_be_visible()
+    scaled = do(api.store.get(id))
+    assert (scaled.elastic, scaled.elastic_min) == ({"dask.worker": 2}, {"dask.worker": 1})
 
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_role("dialog")).to_contain_text("night-count")
@@ -236,3 +239,27 @@ def test_errors_are_pages_and_the_keyboard_reaches_the_theme(
     expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
     page.reload()
     expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
+
+
+def test_quotas_are_shown_and_a_team_is_chosen(page: Page, deployment: Deployment) -> None:
+    api, do = deployment.api, deployment.do
+    do(api.store.accounts.put_team(Team("physics", quota=Quota(cores_milli=10_000, gpus=2))))
+    do(api.store.accounts.put_team(Team("art", quota=Quota(memory_bytes=2**34))))
+    user = User("admin", ("physics", "art"), quota=Quota(executions=1, memory_bytes=2**36))
+    do(api.store.accounts.put_user(user))
+    sign_in(page, deployment)
+    page.get_by_role("link", name="Usage").click()
+    own = page.get_by_role("region", name="User admin")
+    expect(own).to_contain_text("0 executions of 1 execution")
+    do(api.master.run(deployment.submit("night-count")))
+    expect(own).to_contain_text("1 execution of 1 execution")
+    expect(own.get_by_role("link", name="night-count")).to_be_visible()
+    picture(page, "usage")
+    page.get_by_role("link", name="Submit").first.click()
+    expect(page.get_by_label("Team", exact=True)).to_have_value("physics")
+    page.get_by_label("Team", exact=True).select_option("art")
+    page.get_by_label("Application description").fill(DASK)
+    picture(page, "submit-team")
+    page.get_by_role("button", name="Submit").click()
+    expect(page).to_have_url(re.compile("/executions/2$"))
+    assert do(api.store.get(2)).team == "art"

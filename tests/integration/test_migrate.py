@@ -136,19 +136,35 @@ async def test_executions_that_are_there_already_are_counted(empty_url: str) -> 
 
 
 async def test_executions_that_are_there_already_run_for_no_team(empty_url: str) -> None:
-    *earlier, accounts = read_migrations()
-    await migrate(empty_url, earlier)
+    first, counts, forecast, accounts, *_ = read_migrations()
+    await migrate(empty_url, [first, counts, forecast])
     with psycopg.connect(empty_url) as connection:
         connection.execute(
             "INSERT INTO execution (name, owner, zapp, source, submitted_at) "
             "VALUES ('x', 'ann', '{}', '', 0)"
         )
-    assert await migrate(empty_url) == [accounts.name]
+    assert await migrate(empty_url, [first, counts, forecast, accounts]) == [accounts.name]
     with psycopg.connect(empty_url) as connection:
         rows = connection.execute("SELECT team, time_limit_seconds FROM execution").fetchall()
         assert rows == [("", None)]
         assert connection.execute("SELECT version FROM share_version").fetchall() == [(0,)]
 
 
+async def test_executions_that_are_there_already_keep_no_minimum(empty_url: str) -> None:
+    *earlier, minimum, balance = read_migrations()
+    await migrate(empty_url, earlier)
+    with psycopg.connect(empty_url) as connection:
+        connection.execute(
+            "INSERT INTO execution (name, owner, zapp, source, submitted_at, elastic) "
+            """VALUES ('x', 'ann', '{}', '', 0, '{"f.s": 3}')"""
+        )
+    assert await migrate(empty_url, [*earlier, minimum]) == [minimum.name]
+    assert await migrate(empty_url) == [balance.name]
+    with psycopg.connect(empty_url) as connection:
+        rows = connection.execute("SELECT elastic, elastic_min FROM execution").fetchall()
+        assert rows == [({"f.s": 3}, {})]
+        assert connection.execute("SELECT * FROM balance").fetchall() == []
+
+
 def test_the_migrations_are_numbered() -> None:
-    assert [each.number for each in read_migrations()] == [1, 2, 3, 4]
+    assert [each.number for each in read_migrations()] == [1, 2, 3, 4, 5, 6]

@@ -43,6 +43,10 @@ def test_scale_is_compared_with_what_is_known() -> None:
     assert events_of(stored, {7: STORED}) == [ScaleRequested(7, "f.s", 5)]
     assert events_of(stored, {7: stored}) == []
     assert events_of(replace(STORED, elastic={"f.s": 2}), {7: STORED}) == []
+    kept = replace(stored, elastic_min={"f.s": 1})
+    assert events_of(kept, {7: stored}) == [ScaleRequested(7, "f.s", 5, 1)]
+    assert events_of(stored, {7: kept}) == [ScaleRequested(7, "f.s", 5, 0)]
+    assert events_of(kept, {7: kept}) == []
 
 
 @pytest.mark.parametrize("status", [ExecutionStatus.TERMINATED, ExecutionStatus.FAILED])

@@ -203,3 +203,21 @@ def test_a_time_limit_set_by_a_quota_outlives_the_master(tmp_path: Path) -> None
         assert end.outcome is Outcome.TIME_LIMIT
 
     play(act, tmp_path)
+
+
+def test_what_was_used_before_a_restart_counts_after_it(tmp_path: Path) -> None:
+    async def act(house: House) -> None:
+        used = []
+        for _ in range(3):
+            async with house.master():
+                execution_id = await house.submit()
+                await house.reaches(execution_id, ExecutionStatus.TERMINATED, 40)
+            [balance] = await house.store.balances()
+            assert (balance.user, balance.held) == ("admin", (0, 0, 0))
+            used.append(balance.average[0])
+            await house.store.request_delete(execution_id, "admin")
+            await asyncio.sleep(100)
+        once = 2000 * (1 - 0.5 ** (30 / house.settings.half_life_seconds))
+        assert used == pytest.approx([once, 2 * once, 3 * once], rel=0.1)
+
+    play(act, tmp_path)

@@ -3,12 +3,15 @@
 The oracles here and in ``check_invariants`` use none of the scheduler's own arithmetic.
 """
 
+import math
 import random
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
 from rehearsal import scheduler_of
-from zoe.model.change import Defer, Forget, SetInstance, SetStatus
+from zoe.model.balance import Balance
+from zoe.model.change import Defer, Forget, SetBalances, SetInstance, SetStatus
 from zoe.model.cluster import Node
 from zoe.model.execution import (
     ENDED,
@@ -42,6 +45,14 @@ def holdings(executions: Mapping[int, Execution]) -> dict[int, object]:
     }
 
 
+def elastic_kept(execution: Execution, service: str) -> int:
+    """Return how many elastic instances of a service have room that they do not give back."""
+    return sum(
+        one.service == service and not one.essential and one.status in KEPT
+        for one in execution.instances
+    )
+
+
 class JudgingStore:
     """Stands between a scheduler and its world: what is told, what is decided, what is kept."""
 
@@ -53,6 +64,12 @@ class JudgingStore:
         self.now = 1000.0
         self.take_backs: list[tuple[int, int]] = []
         """From whom, for whom, since this was last looked at."""
+        self.balances: dict[tuple[str, str], Balance] = {}
+        self.used: Counter[tuple[str, str]] = Counter()
+        """By team and user: the average of the cores they held, counted on its own."""
+        self.used_at = self.now
+        self.kept = 0
+        """How often a minimum was all that was left."""
         self.store: dict[int, Execution] = {}
         self.ever: dict[int, Execution] = {}
         self.stopped_by_user: set[int] = set()
@@ -78,6 +95,8 @@ class JudgingStore:
         """Hand an event to the scheduler; record its decisions, and keep its effects for later."""
         self.story.append(f"{self.now:g} {event}")
         before = dict(self.store)
+        self.use_up()
+        taken: list[tuple[int, str]] = []
         for decision in self.scheduler.handle(event, self.now):
             self.story.append(f"        {decision}")
             match decision:
@@ -89,10 +108,13 @@ class JudgingStore:
                     cause = decision.cause
                     if cause is not None and cause.for_execution is not None:
                         self.take_backs.append((instance.execution_id, cause.for_execution))
+                        taken.append((instance.execution_id, instance.service))
                 case Defer(execution_id):
                     assert self.store[execution_id].status is ExecutionStatus.QUEUED
                     assert decision.reasons
                     assert decision.queue_position >= 1
+                case SetBalances(balances):
+                    self.balances |= {(each.team, each.user): each for each in balances}
                 case Forget(execution_id):
                     assert self.store.get(execution_id) is None
                 case StartInstance() | StopInstance():
@@ -100,22 +122,75 @@ class JudgingStore:
                 case _:
                     pass
         if judged:
-            self.check_overdraft(before)
-            generation = self.options.get("generation", "flexible")
-            works = generation == "flexible" and self.options.get("reclaim", True)
-            now = self.now if works else None  # the others may leave room unused
-            excess = over_quota(self.store.values(), self.shares)
-            if not isinstance(event, SharesSet):
-                assert all(self.excess.get(key, 0) >= used for key, used in excess.items())
-            self.excess = excess
-            check_invariants(
-                self.scheduler, now, shrunk=frozenset(self.shrunk), lowered=frozenset(excess)
-            )
-            assert holdings(self.scheduler.executions) == holdings(self.store)
-            if self.options.get("policy") == "fair":
-                self.check_guarantee()
-            if self.whim.random() < 0.03:
-                self.check_forecast()
+            self.judge(event, before, taken)
+
+    def judge(
+        self, event: Event, before: dict[int, Execution], taken: list[tuple[int, str]]
+    ) -> None:
+        """Compare what is kept now with what was promised."""
+        self.check_overdraft(before)
+        self.check_counts(taken)
+        generation = self.options.get("generation", "flexible")
+        works = generation == "flexible" and self.options.get("reclaim", True)
+        now = self.now if works else None  # the others may leave room unused
+        excess = over_quota(self.store.values(), self.shares)
+        if not isinstance(event, SharesSet):
+            assert all(self.excess.get(key, 0) >= used for key, used in excess.items())
+        self.excess = excess
+        check_invariants(
+            self.scheduler, now, shrunk=frozenset(self.shrunk), lowered=frozenset(excess)
+        )
+        assert holdings(self.scheduler.executions) == holdings(self.store)
+        if self.options.get("policy") == "fair":
+            self.check_guarantee()
+            self.check_balances()
+        if self.whim.random() < 0.03:
+            self.check_forecast()
+
+    def check_counts(self, taken: list[tuple[int, str]]) -> None:
+        """Nobody has more elastic instances than wanted; others took none below a minimum.
+
+        What an administrator has set, a quota or a guaranteed amount, goes before a minimum.
+        """
+        for execution in self.store.values():
+            if execution.status in (ExecutionStatus.STARTING, ExecutionStatus.RUNNING):
+                for name, _ in execution.zapp.services():
+                    assert elastic_kept(execution, name) <= execution.elastic_count(name)
+        if self.shares == Accounts():
+            for execution_id, service in taken:
+                execution = self.store[execution_id]
+                least = execution.elastic_min.get(service, 0)
+                assert elastic_kept(execution, service) >= least, "the minimum is broken"
+                self.kept += elastic_kept(execution, service) == least > 0
+
+    def cores_held(self) -> Counter[tuple[str, str]]:
+        """Return how much each user holds for each team."""
+        held: Counter[tuple[str, str]] = Counter()
+        for execution in self.store.values():
+            for one in execution.instances:
+                if one.is_placed:
+                    each = execution.zapp.service(one.service).resources.cores_milli
+                    held[execution.team, execution.owner] += each
+        return held
+
+    def use_up(self) -> None:
+        """Bring the averages up to date before anything changes."""
+        half_life = self.options.get("half_life_seconds", 3 * 86400.0)
+        assert isinstance(half_life, float)
+        rest = math.exp(-math.log(2) * (self.now - self.used_at) / half_life)
+        self.used_at = self.now
+        held = self.cores_held()
+        for who in held.keys() | self.used.keys():
+            self.used[who] = held[who] * (1 - rest) + self.used[who] * rest
+
+    def check_balances(self) -> None:
+        """What is kept says what everybody holds, and has used, also after a crash."""
+        held = self.cores_held()
+        assert held.keys() <= self.balances.keys()
+        for who, balance in self.balances.items():
+            assert balance.held[0] == held[who]
+            if balance.at == self.now:
+                assert math.isclose(balance.average[0], self.used[who], rel_tol=1e-6, abs_tol=1e-6)
 
     def check_guarantee(self) -> None:
         """Others took back nothing of what the team is guaranteed."""

@@ -21,6 +21,7 @@ from zoe.model.resources import Resources
 from zoe.model.zapp import Condition, Framework, Kind, RestartPolicy, Service, ZApp
 from zoe.scheduler.decisions import StartInstance, StopInstance
 from zoe.scheduler.events import (
+    BalancesRestored,
     Event,
     ExecutionSubmitted,
     InstanceReady,
@@ -86,7 +87,7 @@ class Container:
     gpus: tuple[str, ...] = ()
 
 
-APART = ("quotas", "gpus", "images")
+APART = ("quotas", "scales", "gpus", "images")
 """Options of the world, not of the scheduler."""
 
 
@@ -102,6 +103,8 @@ class World(JudgingStore):
         """True: with quotas, ``guarantees``: with a guaranteed share instead."""
         self.with_gpus = bool(options.get("gpus"))
         self.with_images = bool(options.get("images"))
+        self.scales = bool(options.get("scales"))
+        """Whether users often change what is wanted, and set minimums."""
         self.containers: dict[tuple[str, int], Container] = {}
         self.inbox: list[Event] = []
         self.next_id = 1
@@ -160,6 +163,10 @@ class World(JudgingStore):
             self.now,
             team=self.lot.choice(("", "t")),
         )
+        if self.scales:  # it was scaled before the master heard of it
+            declared = {name: each.elastic for name, each in execution.zapp.services()}
+            least = {name: self.lot.randint(0, most) for name, most in declared.items()}
+            execution = replace(execution, elastic=declared, elastic_min=least)
         self.next_id += 1
         self.store[execution.id] = self.ever[execution.id] = execution
         self.tell(ExecutionSubmitted(execution))
@@ -178,11 +185,18 @@ class World(JudgingStore):
     def scale(self) -> None:
         if self.store:
             execution = self.store[self.chance.choice(sorted(self.store))]
-            name = self.chance.choice([name for name, _ in execution.zapp.services()])
+            name, service = self.chance.choice(list(execution.zapp.services()))
             count = self.chance.randint(0, 5)
-            elastic = {**execution.elastic, name: count}
-            self.store[execution.id] = replace(execution, elastic=elastic)
-            self.tell(ScaleRequested(execution.id, name, count))
+            least = self.lot.randint(0, min(count, service.elastic)) if self.scales else 0
+            self.store[execution.id] = replace(
+                execution,
+                elastic={**execution.elastic, name: count},
+                elastic_min={**execution.elastic_min, name: least},
+            )
+            if self.scales and self.lot.random() < 0.2:
+                self.crash()  # it was committed, and the master did not hear of it
+            else:
+                self.tell(ScaleRequested(execution.id, name, count, least))
 
     def act(self) -> None:
         """Carry out one effect; its message may be lost, doubled, or say the wrong thing."""
@@ -348,6 +362,7 @@ class World(JudgingStore):
         self.pending.clear()
         self.inbox.clear()
         self.scheduler = scheduler_of(**self.options)
+        self.tell(BalancesRestored(tuple(self.balances.values())), judged=False)
         self.tell(SharesSet(self.shares), judged=False)
         events = reconcile(list(self.store.values()), self.observation())
         for event in events[:-1]:  # it knows everything, and is judged, when it has read them all
@@ -364,7 +379,7 @@ class World(JudgingStore):
         happenings: dict[Callable[[], None], int] = {
             self.submit: 6,
             self.terminate: 2,
-            self.scale: 2,
+            self.scale: 12 if self.scales else 2,
             self.act: 30,
             self.become_ready: 12,
             self.exit: 5,

@@ -42,6 +42,8 @@ OPTIONS = [
     {"policy": "fair", "half_life_seconds": 100.0, "quotas": True},
     {"policy": "fair", "grant_seconds": 20.0, "reclaim_per_hour": 2, "quotas": True},
     {"policy": "fair", "quotas": "guarantees"},
+    {"scales": True},
+    {"policy": "fair", "half_life_seconds": 100.0, "scales": True, "quotas": True},
     {"generation": "published", "quotas": True},
     {"generation": "malleable", "quotas": True},
     {"generation": "rigid", "quotas": True},
@@ -79,3 +81,8 @@ def test_the_world_is_eventful() -> None:
 
 def test_the_same_story_gives_the_same_decisions() -> None:
     assert play(7, OPTIONS[0], 100).story == play(7, OPTIONS[0], 100).story
+
+
+def test_minimums_hold_others_back() -> None:
+    """The oracle of minimums judges something: some are all that others have left."""
+    assert sum(play(seed, {"scales": True}, 200).kept for seed in range(15, 18)) > 0

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from rehearsal import scheduler_of
-from zoe.model.change import Defer, Forget, SetInstance, SetNodes, SetStatus
+from zoe.model.amounts import cores
+from zoe.model.balance import Balance
+from zoe.model.change import Defer, Forget, SetBalances, SetInstance, SetNodes, SetStatus
 from zoe.model.cluster import Node, NodeStatus, Observation, ObservedInstance
 from zoe.model.execution import (
     Desired,
@@ -36,6 +38,7 @@ from zoe.model.zapp import (
 )
 from zoe.scheduler.decisions import Decision, ResizeInstance, StartInstance, StopInstance, WakeAt
 from zoe.scheduler.events import (
+    BalancesRestored,
     Event,
     ExecutionSubmitted,
     InstanceMissing,
@@ -194,6 +197,12 @@ def show(decision: Decision) -> str:
             return f"{execution_id} waits at {position}: {said}"
         case SetNodes(nodes):
             return "nodes " + " ".join(f"{node.name}:{node.status}" for node in nodes)
+        case SetBalances(balances):
+            return "\n".join(
+                f"balance of {each.user} for {each.team or 'no team'}: "
+                f"{cores(each.held[0])}, on average {each.average[0] / 1000:.3g}"
+                for each in balances
+            )
         case Forget(execution_id):
             return f"forget {execution_id}"
         case StartInstance(instance):
@@ -230,6 +239,7 @@ class Scenario:
         self.shrunk: frozenset[str] = frozenset()
         self.gone: set[str] = set()
         self.shares = Accounts()
+        self.balances: dict[tuple[str, str], Balance] = {}
         self.lowered: frozenset[tuple[str, str, str]] = frozenset()
 
     def run(self, lines: list[str]) -> list[str]:
@@ -254,7 +264,8 @@ class Scenario:
             case ["restart", *gone]:
                 executions = list(self.scheduler.executions.values())
                 self.scheduler = scheduler_of(**self.options)
-                self.handle([SharesSet(self.shares)])
+                balances = BalancesRestored(tuple(self.balances.values()))
+                self.handle([balances, SharesSet(self.shares)])
                 return self.handle(reconcile(executions, self.observation(executions, set(gone))))
             case ["look", *gone]:
                 executions = list(self.scheduler.executions.values())
@@ -266,7 +277,11 @@ class Scenario:
     def handle(self, events: list[Event]) -> list[str]:
         shown = []
         for event in events:
-            shown.extend(show(decision) for decision in self.scheduler.handle(event, self.now))
+            decisions = self.scheduler.handle(event, self.now)
+            shown.extend(show(decision) for decision in decisions)
+            for decision in decisions:
+                if isinstance(decision, SetBalances):
+                    self.balances |= {(each.team, each.user): each for each in decision.balances}
             executions = self.scheduler.executions.values()
             if isinstance(event, SharesSet):
                 self.lowered = frozenset(over_quota(executions, event.shares))
@@ -292,8 +307,9 @@ class Scenario:
                 return SharesSet(self.shares)
             case ["terminate", number, *delete]:
                 return TerminationRequested(int(number), "ann", bool(delete))
-            case ["scale", number, service, elastic]:
-                return ScaleRequested(int(number), service, int(elastic))
+            case ["scale", number, service, counts]:
+                least, _, elastic = counts.rpartition("..")
+                return ScaleRequested(int(number), service, int(elastic), int(least or 0))
             case ["wake"]:
                 return WokeUp()
             case [verb, instance, *rest]:

@@ -268,3 +268,17 @@ def test_without_quotas_nothing_is_accounted() -> None:
     commit(planner)
     assert contender.allowances == ()
     assert not planner.ledger.charged
+
+
+@pytest.mark.parametrize(("minimum", "kept"), [(2, 2), (4, 3)])
+def test_below_a_minimum_is_taken_for_the_quota_only_what_has_to_be(
+    minimum: int, kept: int
+) -> None:
+    planner = planner_of(Quota(cores_milli=6000))
+    first, second = submit(planner, 1, 1, 3), submit(planner, 2, 1, 1, at=1.0)
+    commit(planner, 1.0)
+    planner.set_minimum(first, (minimum,))
+    third = submit(planner, 3, 2, at=2.0)
+    commit(planner, 2.0)
+    assert (first.has - 1, second.has - 1) == ((2, 0) if minimum == 2 else (kept - 1, 0))
+    assert third.id in planner.claims

@@ -5,6 +5,7 @@ from math import inf
 import pytest
 
 from zoe.model.cluster import Node
+from zoe.model.quota import Accounts, Team
 from zoe.model.resources import Resources
 from zoe.model.zapp import Kind
 from zoe.scheduler.demand import Demand, Need, Shape
@@ -147,3 +148,45 @@ def test_whoever_has_more_takes_nothing_of_who_has_less() -> None:
     submit(planner, 2, 1, 3, owner="bob")
     assert taken(submit(planner, 3, 2, owner="ann")) == {}
     assert taken(submit(planner, 4, 2, owner="cat")) == {2: 2}
+
+
+def test_what_a_minimum_keeps_is_not_taken_back() -> None:
+    planner = planner_of(10)
+    submit(planner, 1, 1, 4)
+    submit(planner, 2, 1, 4)
+    planner.set_minimum(planner.contenders[2], (3,))
+    assert taken(submit(planner, 3, 3, now=9.0)) == {2: 1, 1: 2}
+    assert taken(submit(planner, 4, 3, now=9.0)) == {}
+
+
+def test_a_minimum_counts_what_the_same_plan_takes_for_another() -> None:
+    planner = planner_of(10)
+    submit(planner, 1, 1, 8)
+    planner.set_minimum(planner.contenders[1], (5,))
+    for number in (2, 3):
+        demand = Demand(number, 1.0, (Need("f.s", Shape(UNIT), 3),), "u")
+        planner.wait(planner.add(demand, 1.0), 1.0)
+    assert taken(replan(planner, 1.0)) == {1: 2}
+    assert planner.contenders[1].spare(0) == 1
+
+
+def test_a_lower_minimum_lets_others_in_at_once() -> None:
+    planner = planner_of(4)
+    submit(planner, 1, 1, 3)
+    planner.set_minimum(planner.contenders[1], (3,))
+    assert taken(submit(planner, 2, 2, now=1.0)) == {}
+    planner.set_minimum(planner.contenders[1], (2,))
+    assert taken(replan(planner, 2.0)) == {}
+    planner.set_minimum(planner.contenders[1], None)
+    assert taken(replan(planner, 3.0)) == {1: 2}
+    assert not planner.keeping
+
+
+def test_what_a_team_is_guaranteed_goes_before_a_minimum() -> None:
+    planner = planner_of(4, policy="fair")
+    planner.set_shares(Accounts(teams={"t": Team("t", guaranteed=UNIT * 2)}))
+    submit(planner, 1, 1, 3)
+    planner.set_minimum(planner.contenders[1], (3,))
+    demand = Demand(2, 1.0, (Need("f.s", Shape(UNIT), 2),), "v", "t")
+    planner.wait(planner.add(demand, 1.0), 1.0)
+    assert taken(replan(planner, 1.0)) == {1: 2}

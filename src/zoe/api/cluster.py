@@ -72,7 +72,7 @@ async def validate(parts: PartsOf, actor: ActorOf, submission: Submission) -> Va
         valid=True,
         application=zapp.name,
         kind=zapp.kind,
-        frameworks=views.frameworks(zapp, {}, ()),
+        frameworks=views.frameworks(zapp),
     )
 
 

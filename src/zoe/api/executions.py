@@ -14,6 +14,7 @@ from zoe.api.errors import BadRequest, PreconditionFailed
 from zoe.api.logs import delete_logs
 from zoe.api.parts import Parts, parts_of
 from zoe.api.submission import OPENAPI_BODY, Submission, submit
+from zoe.model.amounts import counted
 from zoe.model.execution import ENDED, Execution, ExecutionStatus
 from zoe.model.growth import grows_no_further
 from zoe.model.rest import (
@@ -166,12 +167,12 @@ async def stop_execution(
 async def scale_execution(
     parts: PartsOf, actor: ActorOf, ref: str, wanted: ScaleRequest, if_match: IfMatch = ""
 ) -> ExecutionDetail:
-    """Let a service have at most so many elastic instances."""
+    """Let a service have at most so many elastic instances, and keep some of them from others."""
     execution = await find(parts, actor, ref, Action.CONTROL)
     check_match(execution, if_match)
-    check_scalable(execution, wanted.service)
+    check_scale(execution, wanted)
     execution = await parts.store.request_scale(
-        execution.id, wanted.service, wanted.elastic, actor.user
+        execution.id, wanted.service, wanted.elastic, actor.user, wanted.elastic_min
     )
     await parts.ring(execution.id)
     return views.detail(execution)
@@ -206,15 +207,27 @@ async def forget(parts: Parts, actor: Actor, execution: Execution) -> None:
     await parts.ring(execution.id)
 
 
-def check_scalable(execution: Execution, service: str) -> None:
-    """Raise BadRequest naming the services that can be scaled, unless ``service`` is one."""
-    elastic = [name for name, each in execution.zapp.services() if each.elastic > 0]
-    if service not in elastic:
+def check_scale(execution: Execution, wanted: ScaleRequest) -> None:
+    """Raise BadRequest unless the service can be scaled, and may keep so many instances."""
+    declared = {name: each.elastic for name, each in execution.zapp.services() if each.elastic > 0}
+    service, least = wanted.service, wanted.elastic_min
+    if service not in declared:
         raise BadRequest(
             f"{execution.name} has no elastic service {service!r}.",
-            hint=f"Elastic: {', '.join(elastic)}."
-            if elastic
+            hint=f"Elastic: {', '.join(declared)}."
+            if declared
             else "None of its services is elastic.",
+        )
+    if least > wanted.elastic:
+        raise BadRequest(
+            f"The minimum of {service}, {least}, is above the maximum, {wanted.elastic}.",
+            hint="Ask for a minimum that is at most the maximum.",
+        )
+    if least > declared[service]:
+        raise BadRequest(
+            f"{execution.name} cannot keep {counted(least, 'elastic instance')} of {service}: its "
+            f"application declares {declared[service]}.",
+            hint=f"The minimum may be at most {declared[service]}; the maximum may be higher.",
         )
 
 

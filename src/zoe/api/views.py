@@ -1,8 +1,9 @@
 """Model values as REST shows them."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from zoe.model.amounts import counted
 from zoe.model.cluster import Node
 from zoe.model.execution import (
     ENDED,
@@ -71,7 +72,7 @@ def detail(execution: Execution) -> ExecutionDetail:
         desired_by=execution.desired_by,
         time_limit_seconds=execution.limit_seconds,
         parameters=dict(execution.zapp.parameters),
-        frameworks=frameworks(execution.zapp, execution.elastic, execution.instances),
+        frameworks=frameworks(execution.zapp, execution),
         instances=[instance_view(each) for each in execution.instances],
         endpoints=endpoints(execution),
     )
@@ -145,11 +146,27 @@ def why_sentence(execution: Execution) -> str:
         case ExecutionStatus.STARTING:
             return f"It has its room; {running} of {total} instances run."
         case ExecutionStatus.RUNNING:
-            return f"It runs, with {running} of {total} instances."
+            below = "".join(f" {said}" for said in _below_minimum(execution))
+            return f"It runs, with {running} of {total} instances.{below}"
         case ExecutionStatus.STOPPING:
             return f"It is being stopped; {total} instances are still there."
         case ExecutionStatus.TERMINATED | ExecutionStatus.FAILED:
             return execution.end.message if execution.end else "It has ended."
+
+
+def _below_minimum(execution: Execution) -> Iterator[str]:
+    """Say of which services there are fewer elastic instances than are to be kept."""
+    for service, kept in execution.elastic_min.items():
+        has = sum(
+            each.is_placed and not each.essential and each.status is not InstanceStatus.STOPPING
+            for each in execution.instances
+            if each.service == service
+        )
+        if has < kept:
+            yield (
+                f"It has {has} of the {counted(kept, 'elastic instance')} of {service} that it may "
+                "keep: it gets more when there is room."
+            )
 
 
 def end_view(end: ExecutionEnd | None) -> EndView | None:
@@ -193,12 +210,12 @@ def exit_view(exit: Exit | None) -> ExitView | None:
     return ExitView(reason=exit.reason, code=exit.code, signal=exit.signal, message=exit.sentence)
 
 
-def frameworks(
-    zapp: ZApp, elastic: Mapping[str, int], instances: Sequence[ServiceInstance]
-) -> list[FrameworkView]:
-    """Return the component tree with what there is of each service."""
+def frameworks(zapp: ZApp, execution: Execution | None = None) -> list[FrameworkView]:
+    """Return the component tree with what an execution wants and has of each service."""
+    elastic = execution.elastic if execution else {}
+    kept = execution.elastic_min if execution else {}
     counts: dict[str, Counter[InstanceStatus]] = {}
-    for instance in instances:
+    for instance in execution.instances if execution else ():
         counts.setdefault(instance.service, Counter())[instance.status] += 1
     return [
         FrameworkView(
@@ -212,6 +229,7 @@ def frameworks(
                     resources=resources(service.resources),
                     essential=service.essential,
                     elastic=elastic.get(full, service.elastic),
+                    elastic_min=kept.get(full, 0),
                     elastic_declared=service.elastic,
                     monitor=service.monitor,
                     depends_on=dict(service.depends_on),

@@ -183,30 +183,45 @@ def scale(
     name: ExecutionArgument,
     counts: Annotated[
         list[str],
-        typer.Argument(metavar="SERVICE=N...", help="As spark.worker=4: elastic instances wanted."),
+        typer.Argument(
+            metavar="SERVICE=N...",
+            help="As spark.worker=8: at most so many elastic instances; as spark.worker=2..8: and "
+            "keep 2 of them.",
+        ),
     ],
 ) -> None:
-    """Change how many elastic instances an execution may have."""
-    wanted = [_count(count) for count in counts]
+    """Change how many elastic instances an execution may have, and keep some from others.
+
+    What it keeps is not taken back for essential instances of others once it has room. It is no
+    promise of room.
+    """
+    wanted = [_counts(each) for each in counts]
     with session(context).zoe() as zoe:
         found = zoe.show(name)
         # What the api will refuse is asked first, so that it refuses before anything has changed.
-        scalable = {
-            service.name
+        declared = {
+            service.name: service.elastic_declared
             for each in found.frameworks
             for service in each.services
-            if service.elastic_declared
         }
-        for service, elastic in sorted(wanted, key=lambda each: (each[0] in scalable, -each[1])):
-            execution = zoe.scale(found.id, service, elastic)
-            tell(f"{execution.name} may have {counted(elastic, 'elastic instance')} of {service}")
+        wanted.sort(key=lambda each: (each[1] <= declared.get(each[0], 0) > 0, -each[2]))
+        for service, least, most in wanted:
+            execution = zoe.scale(found.id, service, most, elastic_min=least)
+            kept = f", and keeps {least} once it has them" if least else ""
+            of = f"{counted(most, 'elastic instance')} of {service}"
+            tell(f"{execution.name} may have {of}{kept}")
 
 
-def _count(text: str) -> tuple[str, int]:
-    service, _, number = text.partition("=")
-    if not service or not number.isascii() or not number.isdecimal():
-        raise typer.BadParameter(f"{text!r} is not SERVICE=N, as spark.worker=4")
-    return service, int(number)
+def _counts(text: str) -> tuple[str, int, int]:
+    """Read ``spark.worker=8`` or ``spark.worker=2..8``: the service, the minimum, the maximum."""
+    service, _, counts = text.partition("=")
+    least, dots, most = counts.rpartition("..")
+    numbers = (least, most) if dots else (most,)
+    if not service or not all(each.isascii() and each.isdecimal() for each in numbers):
+        raise typer.BadParameter(f"{text!r} is not SERVICE=N or SERVICE=MIN..MAX")
+    if dots and int(least) > int(most):
+        raise typer.BadParameter(f"{text!r}: the minimum is above the maximum")
+    return service, int(least) if dots else 0, int(most)
 
 
 @app.command()

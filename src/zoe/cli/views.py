@@ -139,7 +139,12 @@ def _detail(found: "ExecutionDetail") -> str:
         fields.append(("starts", expected(found.forecast)))
     text = ["\n".join(f"{name:<12} {printable(value)}" for name, value in fields)]
     services = [
-        (service.name, service.essential, service.elastic, _counts(service.instances))
+        (
+            service.name,
+            service.essential,
+            f"{service.elastic_min}..{service.elastic}" if service.elastic_min else service.elastic,
+            _counts(service.instances),
+        )
         for framework in found.frameworks
         for service in framework.services
     ]

@@ -133,9 +133,12 @@ def stop(ref: Ref) -> Call[ExecutionDetail]:
     return Call("POST", f"{_execution(ref)}/stop", _as(ExecutionDetail))
 
 
-def scale(ref: Ref, service: str, elastic: int) -> Call[ExecutionDetail]:
-    """Ask for at most ``elastic`` elastic instances of ``framework.service``."""
-    body = _question(ScaleRequest, service=service, elastic=elastic)
+def scale(ref: Ref, service: str, elastic: int, *, elastic_min: int = 0) -> Call[ExecutionDetail]:
+    """Ask for at most ``elastic`` elastic instances of ``framework.service``.
+
+    Of those that it has, ``elastic_min`` are not taken back for others.
+    """
+    body = _question(ScaleRequest, service=service, elastic=elastic, elastic_min=elastic_min)
     return Call("POST", f"{_execution(ref)}/scale", _as(ExecutionDetail), body=body)
 
 

@@ -24,11 +24,10 @@ def events_of(stored: Execution, known: Mapping[int, Execution]) -> list[Event]:
         delete = stored.desired is Desired.DELETE
         events.append(TerminationRequested(stored.id, stored.desired_by, delete))
     else:
-        events.extend(
-            ScaleRequested(stored.id, service, elastic)
-            for service, elastic in sorted(stored.elastic.items())
-            if execution.elastic_count(service) != elastic
-        )
+        for service, elastic in sorted(stored.elastic.items()):
+            elastic_min = stored.elastic_min.get(service, 0)
+            if not execution.has_scale(service, elastic, elastic_min):
+                events.append(ScaleRequested(stored.id, service, elastic, elastic_min))
     return events
 
 

@@ -17,11 +17,21 @@ from zoe.backends.base import Backend, Retryable
 from zoe.master import intents, observe
 from zoe.master.effects import Effects
 from zoe.master.foresight import Foresight
-from zoe.model.change import Change, Defer, Foretell, Forget, SetInstance, SetNodes, SetStatus
+from zoe.model.balance import Balance
+from zoe.model.change import (
+    Change,
+    Defer,
+    Foretell,
+    Forget,
+    SetBalances,
+    SetInstance,
+    SetNodes,
+    SetStatus,
+)
 from zoe.model.cluster import Observation
 from zoe.model.execution import ENDED, Execution
 from zoe.scheduler.decisions import Decision, WakeAt
-from zoe.scheduler.events import Event, SharesSet, WokeUp
+from zoe.scheduler.events import BalancesRestored, Event, SharesSet, WokeUp
 from zoe.scheduler.reconcile import differences, reconcile
 from zoe.scheduler.scheduler import Scheduler
 from zoe.store.base import Store, StoreUnavailable
@@ -123,12 +133,13 @@ class Loop:
     async def _take_over(self) -> None:
         stored = await self._store.load()
         shares = await self._store.accounts.read()
+        balances = BalancesRestored(tuple(await self._store.balances()))
         await self._remember_runs()
         if self.foresight is not None:
             self.foresight.remember(await self._store.past_forecasts(), stored)
         look = await self._look()
         log.info("takes over", epoch=self._epoch, executions=len(stored))
-        await self._step([SharesSet(shares), *reconcile(stored, look.observation)])
+        await self._step([balances, SharesSet(shares), *reconcile(stored, look.observation)])
         self._remove_leftovers(look)
 
     async def _remember_runs(self) -> None:
@@ -207,7 +218,7 @@ class Loop:
             made = self.scheduler.handle(event, self._now())
             log.debug("event", happened=event, decisions=len(made))
             decisions.extend(made)
-        changes: list[Change] = [each for each in decisions if isinstance(each, Change)]
+        changes = _changes_of(decisions)
         changes.extend(more)
         if changes:
             await self._store.record(changes, self._epoch)
@@ -285,6 +296,20 @@ class Loop:
         await self._failure
 
 
+def _changes_of(decisions: Sequence[Decision]) -> list[Change]:
+    """Return what is committed, of each balance only the last."""
+    changes: list[Change] = []
+    balances: dict[tuple[str, str], Balance] = {}
+    for decision in decisions:
+        if isinstance(decision, SetBalances):
+            balances.update({(each.team, each.user): each for each in decision.balances})
+        elif isinstance(decision, Change):
+            changes.append(decision)
+    if balances:
+        changes.append(SetBalances(tuple(balances.values())))
+    return changes
+
+
 def _tell(decision: Decision) -> None:
     match decision:
         case SetStatus():
@@ -303,7 +328,7 @@ def _tell(decision: Decision) -> None:
                 node=instance.node,
                 why=decision.reason,
             )
-        case SetNodes() | Forget() | Defer() | WakeAt():
+        case SetNodes() | SetBalances() | Forget() | Defer() | WakeAt():
             log.debug("decision", decision=decision)
         case _:
             log.debug("effect", effect=decision)

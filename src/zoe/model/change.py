@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from zoe.model.balance import Balance
 from zoe.model.cluster import Node
 from zoe.model.execution import ExecutionEnd, ExecutionStatus, Forecast, Reason, ServiceInstance
 
@@ -74,10 +75,17 @@ class SetNodes:
 
 
 @dataclass(frozen=True, slots=True)
+class SetBalances:
+    """What these users hold, and have used, is now this; those of others stay as they are."""
+
+    balances: tuple[Balance, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Forget:
     """An ended execution that its user deleted is removed with all that hangs on it."""
 
     execution_id: int
 
 
-Change = SetStatus | SetInstance | Defer | Foretell | Acknowledge | SetNodes | Forget
+Change = SetStatus | SetInstance | Defer | Foretell | Acknowledge | SetNodes | SetBalances | Forget

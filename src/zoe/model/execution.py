@@ -256,6 +256,8 @@ class Execution:
     generation: int = 1
     elastic: Mapping[str, int] = field(default_factory=dict)
     """Elastic counts set at run time by scale, by ``framework.service``; others as in the ZApp."""
+    elastic_min: Mapping[str, int] = field(default_factory=dict)
+    """How many of them are not taken back for others, set with them; of other services, none."""
     instances: tuple[ServiceInstance, ...] = ()
     started_at: float | None = None
     """When its essential instances got their room (admission)."""
@@ -283,3 +285,8 @@ class Execution:
     def elastic_count(self, service: str) -> int:
         """How many elastic instances of ``framework.service`` are wanted now."""
         return self.elastic.get(service, self.zapp.service(service).elastic)
+
+    def has_scale(self, service: str, elastic: int, elastic_min: int) -> bool:
+        """Whether so many elastic instances of ``framework.service`` are wanted, and kept, now."""
+        known = self.elastic_min.get(service, 0)
+        return self.elastic_count(service) == elastic and known == elastic_min

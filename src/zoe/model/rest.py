@@ -88,11 +88,14 @@ class SubmitRequest(Question):
 
 
 class ScaleRequest(Question):
-    """At most so many elastic instances of one service."""
+    """How many elastic instances of one service are wanted."""
 
     service: str
     """``framework.service``."""
     elastic: Annotated[int, Field(ge=0, le=100_000)]
+    """It never has more of them."""
+    elastic_min: Annotated[int, Field(ge=0, le=100_000)] = 0
+    """Of those that it has, so many are not taken back for others."""
 
 
 # Errors.
@@ -269,6 +272,8 @@ class ServiceView(Answer):
     essential: int
     elastic: int
     """Elastic instances wanted now."""
+    elastic_min: int = 0
+    """How many of them are not taken back for others, once they have room."""
     elastic_declared: int
     """Elastic instances in the application description."""
     monitor: bool = False

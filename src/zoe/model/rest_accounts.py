@@ -209,6 +209,11 @@ class UsageView(Answer):
     holders: tuple[HolderView, ...] = ()
     """The user's own executions that have room; those of others in the team are only summed up."""
 
+    @property
+    def has_limits(self) -> bool:
+        """Whether any of what is counted is limited."""
+        return any(getattr(self.quota, name) is not None for name in UsedView.model_fields)
+
 
 class UsagePage(Page[UsageView]):
     """The user first, then each of the user's teams; always one page."""

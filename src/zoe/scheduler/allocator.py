@@ -254,6 +254,8 @@ class Allocator:
     def _renew_wishes(self, record: Record) -> None:
         """Tell the planner what an execution still wants."""
         contender = self._planner.contenders[record.base.id]
+        if contender.minimum != (minimum := record.minimum):
+            self._planner.set_minimum(contender, minimum)
         for number, name in enumerate(record.services):
             contender.essential_missing[number] = len(record.missing_essential(name))
             missing = record.missing_elastic(name, self._state.now)
@@ -264,7 +266,17 @@ class Allocator:
         needs, fittings = contender.demand.needs, contender.fittings
         fitting_of = {need.service: each for need, each in zip(needs, fittings, strict=True)}
         wanted = [(lack, fitting_of[lack.service]) for lack in lacks(contender)]
-        return why_not(self._planner.room, wanted, self._usage)
+        kept = list(self._kept()) if self._planner.keeping else ()
+        return why_not(self._planner.room, wanted, self._usage, kept)
+
+    def _kept(self) -> Iterator[tuple[Execution, int]]:
+        """Yield who has elastic instances that are not to be taken back, and how many."""
+        for execution_id in sorted(self._planner.keeping):
+            contender = self._planner.contenders[execution_id]
+            has = (sum(counts.values()) for counts in contender.elastic)
+            kept = sum(map(min, has, contender.minimum or ()))
+            if kept:
+                yield self._state.records[execution_id].base, kept
 
     def _why_never(self, record: Record) -> Reason | None:
         """Say why it could not start on empty nodes: found out once for each state of the nodes."""

@@ -30,7 +30,7 @@ class Contender:
         "_asked_for", "allowances", "asked", "at", "demand", "done_seconds", "elastic",
         "elastic_missing", "essential", "essential_missing", "fittings", "going", "has",
         "has_estimate", "id", "is_admitted", "is_ending", "is_excluded", "is_over", "is_spread",
-        "key", "rate", "request", "run_seconds", "shrunk_at", "spared_until", "speedup",
+        "key", "minimum", "rate", "request", "run_seconds", "shrunk_at", "spared_until", "speedup",
         "working",
     )  # fmt: skip
 
@@ -66,6 +66,8 @@ class Contender:
         self.is_excluded: bool | None = None
         """Whether it could never start on the present nodes; None: nobody has looked yet."""
         self.speedup = next((need.speedup for need in demand.needs if need.speedup), None)
+        self.minimum: tuple[int, ...] | None = None
+        """How many elastic instances of each need others may not take back; None: any."""
         self.shrunk_at: list[float] = []
         """When elastic instances were taken back, in the last hour."""
         self.spared_until = 0.0
@@ -165,6 +167,11 @@ class Contender:
         working[0] += fitting.cores * more
         working[1] += fitting.memory * more
         working[2] += fitting.gpus * more
+
+    def spare(self, need: int) -> int:
+        """Return how many elastic instances of a need it has beyond its minimum, at least 0."""
+        kept = self.minimum[need] if self.minimum else 0
+        return max(0, sum(self.elastic[need].values()) - kept)
 
     def note_shrunk(self, now: float) -> None:
         """Note that elastic instances of it are taken back: once for all of one plan."""

@@ -1,12 +1,12 @@
 """Everything the scheduler can ask for.
 
-The first five are state changes (:mod:`zoe.model.change`): committed, in order, in one transaction,
+The first six are state changes (:mod:`zoe.model.change`): committed, in order, in one transaction,
 before any of the effects that came with them begins.
 """
 
 from dataclasses import dataclass
 
-from zoe.model.change import Defer, Forget, SetInstance, SetNodes, SetStatus
+from zoe.model.change import Defer, Forget, SetBalances, SetInstance, SetNodes, SetStatus
 from zoe.model.execution import ServiceInstance
 from zoe.model.resources import Resources
 
@@ -50,6 +50,7 @@ Decision = (
     | SetInstance
     | Defer
     | SetNodes
+    | SetBalances
     | Forget
     | StartInstance
     | StopInstance

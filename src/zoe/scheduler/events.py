@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from zoe.model.balance import Balance
 from zoe.model.cluster import Node
 from zoe.model.execution import Execution, Exit
 from zoe.model.quota import Accounts
@@ -32,11 +33,15 @@ class TerminationRequested:
 
 @dataclass(frozen=True, slots=True)
 class ScaleRequested:
-    """A user wants at most ``elastic`` elastic instances of ``framework.service``."""
+    """A user wants at most ``elastic`` elastic instances of ``framework.service``.
+
+    Of these, others do not take back the last ``elastic_min``.
+    """
 
     execution_id: int
     service: str
     elastic: int
+    elastic_min: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +120,13 @@ class SharesSet:
 
 
 @dataclass(frozen=True, slots=True)
+class BalancesRestored:
+    """After a restart, before any execution: what everybody has used, as it was last committed."""
+
+    balances: tuple[Balance, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class WokeUp:
     """A time that the scheduler asked for with ``WakeAt`` has come."""
 
@@ -133,5 +145,6 @@ Event = (
     | OrphanObserved
     | NodesObserved
     | SharesSet
+    | BalancesRestored
     | WokeUp
 )

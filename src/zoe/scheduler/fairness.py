@@ -15,60 +15,20 @@ turn is decided. So each user's first execution comes before somebody's hundredt
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from heapq import heapify, heappop, heapreplace
 from itertools import islice
 from math import inf
 
+from zoe.model.balance import Balance
 from zoe.model.resources import NOTHING, Resources
 from zoe.model.zapp import Kind
+from zoe.scheduler.account import NO_AMOUNTS, Account
 from zoe.scheduler.contender import Contender
 from zoe.scheduler.fitting import Fitting
 from zoe.scheduler.queue import Order
 
-_NONE = (0, 0, 0)
-
 COUNTED = 100
 """Places of the queue that are counted one by one; further back they are estimated."""
-
-
-@dataclass(slots=True)
-class Account:
-    """What a user or a team holds, and has held on average: cores, memory, GPUs."""
-
-    weight: float = 1.0
-    held: list[int] = field(default_factory=lambda: [0, 0, 0])
-    going: list[int] = field(default_factory=lambda: [0, 0, 0])
-    """What of it is held by instances that are being stopped."""
-    planned: list[int] = field(default_factory=lambda: [0, 0, 0])
-    """What the present plan gives or keeps for essential instances."""
-    guaranteed: tuple[int, int, int] = _NONE
-    """What a team gets back whenever it needs it; 0 of something: it does not matter."""
-    average: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
-    at: float = 0.0
-
-    def advance(self, now: float, half_life: float) -> None:
-        """Bring the average up to date."""
-        if now > self.at:
-            kept = 0.5 ** ((now - self.at) / half_life)
-            for number, held in enumerate(self.held):
-                self.average[number] = held + (self.average[number] - held) * kept
-            self.at = now
-
-    @property
-    def has(self) -> list[int]:
-        """What it holds, or will when the present plan has been carried out."""
-        return [held + more for held, more in zip(self.held, self.planned, strict=True)]
-
-    def part(self, amounts: Sequence[int]) -> float:
-        """Return so many cores, so much memory, so many GPUs as a part of what it is guaranteed.
-
-        It is the largest of the three parts; infinite, if nothing is guaranteed.
-        """
-        if self.guaranteed == _NONE:
-            return inf
-        parts = zip(amounts, self.guaranteed, strict=True)
-        return max(amount / whole for amount, whole in parts if whole)
 
 
 class Fairness:
@@ -88,6 +48,8 @@ class Fairness:
         self._user_weights: Mapping[str, float] = {}
         self._guaranteed: Mapping[str, Resources] = {}
         self._planned: list[Account] = []
+        self._changed: dict[tuple[str, str], None] = {}
+        """Users, by team, who hold more or less than their balance says."""
 
     def begin_plan(self, now: float) -> None:
         """Forget what the last plan gave, and judge at this time."""
@@ -103,7 +65,7 @@ class Fairness:
     def plan_for(self, contender: Contender) -> None:
         """Have its team need no guarantee for what an essential set gets from the present plan."""
         account = self.team(contender.demand.team)
-        if account.guaranteed != _NONE:
+        if account.guaranteed != NO_AMOUNTS:
             amounts = contender.total_missing()
             account.planned = [a + b for a, b in zip(account.planned, amounts, strict=True)]
             self._planned.append(account)
@@ -134,6 +96,35 @@ class Fairness:
             account.held[0] += fitting.cores * instances
             account.held[1] += fitting.memory * instances
             account.held[2] += fitting.gpus * instances
+        self._changed[team, user] = None
+
+    def restore(self, balances: Iterable[Balance], now: float) -> None:
+        """Take over what was used before there were these accounts; nobody holds anything yet.
+
+        Until ``now`` everybody held what the balance says.
+        """
+        self.now = now
+        for each in balances:
+            kept = Account(held=list(each.held), average=list(each.average), at=each.at)
+            kept.advance(now, self.half_life_seconds)
+            for account in (self.team(each.team), self.user(each.team, each.user)):
+                account.advance(now, self.half_life_seconds)
+                account.average = [
+                    a + b for a, b in zip(account.average, kept.average, strict=True)
+                ]
+            self._changed[each.team, each.user] = None
+
+    def changed_balances(self, now: float) -> tuple[Balance, ...]:
+        """Return the balances that have changed since they were last asked for."""
+        balances = []
+        for team, name in self._changed:
+            account = self.user(team, name)
+            account.advance(now, self.half_life_seconds)
+            cores, memory, gpus = account.average
+            held = (account.held[0], account.held[1], account.held[2])
+            balances.append(Balance(team, name, now, held, (cores, memory, gpus)))
+        self._changed.clear()
+        return tuple(balances)
 
     def expect(self, contender: Contender, fitting: Fitting, instances: int) -> None:
         """Note that so many instances more (or fewer) of what holds room are being stopped."""
@@ -166,7 +157,7 @@ class Fairness:
 
         Below 0 for a team that holds less than it is guaranteed: the more of that, the higher.
         """
-        part = inf if account.guaranteed == _NONE else account.part(account.has)
+        part = inf if account.guaranteed == NO_AMOUNTS else account.part(account.has)
         return part - 1 if part < 1 else self.usage(account)
 
     def usage(self, account: Account) -> float:
@@ -200,7 +191,7 @@ class Fairness:
         stopped.
         """
         account = self.team(team)
-        if account.guaranteed == _NONE:
+        if account.guaranteed == NO_AMOUNTS:
             return count
         most = 0
         for number, whole in enumerate(account.guaranteed):
@@ -380,7 +371,9 @@ class FairOrder:
             while (contender := turns.next()) is not None:
                 yield contender
                 is_out = contender.is_excluded is True or contender.is_over
-                turns.charge(_NONE if is_out else contender.total_missing())  # who is out has none
+                turns.charge(
+                    NO_AMOUNTS if is_out else contender.total_missing()
+                )  # who is out has none
 
     def __len__(self) -> int:
         return len(self._order_of)

@@ -57,6 +57,8 @@ class Planner:
         """By node: the executions that hold room there."""
         self.stopping: set[int] = set()
         """Executions with instances that are being stopped."""
+        self.keeping: set[int] = set()
+        """Executions of which some elastic instances are not to be taken back."""
         self.ledger = Ledger()
         """Who uses how much of which quota."""
         self.reservation: Reservation | None = None
@@ -177,9 +179,19 @@ class Planner:
         contender.is_admitted = False
         self.ledger.note(contender)
         self.stopping.discard(execution_id)
+        self.keeping.discard(execution_id)
         del self.contenders[execution_id]
         for fitting in contender.fittings:
             self.room.forget(fitting)
+
+    def set_minimum(self, contender: Contender, minimum: tuple[int, ...] | None) -> None:
+        """Let others take back its elastic instances down to so many of each need."""
+        contender.minimum = minimum
+        if minimum is None:
+            self.keeping.discard(contender.id)
+        else:
+            self.keeping.add(contender.id)
+        self.changes += 1  # who is blocked may find more to take back, or less
 
     def refresh(self, contender: Contender) -> None:
         """Note whether it wants more, after what it misses has changed."""

@@ -1,6 +1,7 @@
 """Why an execution gets no room: the attempt to place it gives the answer or the reason."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from heapq import nlargest
 from operator import itemgetter
 
@@ -25,11 +26,22 @@ def why_not(
     room: Room,
     wanted: Sequence[tuple[Lack, Fitting]],
     usage: Callable[[int | None], Iterable[Usage]],
+    kept: Sequence[tuple[Execution, int]] = (),
 ) -> Reason:
     """Say why ``wanted``, for which there was no room a moment ago, has none.
 
-    ``usage`` tells who holds how much on a node (its number), or on all nodes together.
+    ``usage`` tells who holds how much on a node (its number), or on all nodes together; ``kept``,
+    how many elastic instances of whom are not taken back because of a minimum.
     """
+    reason = _why_no_room(room, wanted, usage)
+    return replace(reason, message=reason.message + _said_kept(kept)) if kept else reason
+
+
+def _why_no_room(
+    room: Room,
+    wanted: Sequence[tuple[Lack, Fitting]],
+    usage: Callable[[int | None], Iterable[Usage]],
+) -> Reason:
     for lack, fitting in wanted:
         best = room.closest(fitting)
         if best is None:
@@ -171,6 +183,18 @@ def _holders(usage: Iterable[Usage]) -> str:
     if len(known) > SHOWN:
         said.append(f"{words.counted(len(known) - SHOWN, 'other')} hold the rest")
     return ": " + ", ".join(said)
+
+
+def _said_kept(kept: Sequence[tuple[Execution, int]]) -> str:
+    """Say who keeps elastic instances, most first: ``; 17 (a) keeps 2 elastic instances``."""
+    largest = nlargest(SHOWN, kept, key=itemgetter(1))
+    said = [
+        f"{words.title(execution)} keeps {words.counted(count, 'elastic instance')}"
+        for execution, count in largest
+    ]
+    if len(kept) > SHOWN:
+        said.append(f"{words.counted(len(kept) - SHOWN, 'other')} keep some, too")
+    return f"; {words.listed(said)} as the minimum that was set"
 
 
 def _states(nodes: Iterable[Node]) -> str:

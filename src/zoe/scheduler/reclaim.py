@@ -39,7 +39,8 @@ def clear(planner: "Planner", contender: Contender, plan: "Plan", now: float) ->
     if (now < contender.spared_until and not is_due) or not _could_do(planner, contender):
         return []
     retry_at = plan.retry_at
-    chosen = _least(planner, contender, plan, now)
+    lent = takeable(planner, contender, plan, now, spares_minimum=not is_due)
+    chosen = _least(planner, contender, lent)
     if not chosen:
         return []
     plan.retry_at = retry_at  # there is enough: it is not for want of more that it waits
@@ -50,18 +51,29 @@ def clear(planner: "Planner", contender: Contender, plan: "Plan", now: float) ->
 
 
 def takeable(
-    planner: "Planner", contender: Contender, plan: "Plan", now: float
+    planner: "Planner",
+    contender: Contender,
+    plan: "Plan",
+    now: float,
+    *,
+    spares_minimum: bool = True,
 ) -> Iterator[tuple[Lending, int]]:
     """Yield what may be taken back for an execution, what loses least first.
 
-    Other teams keep what they are guaranteed. When there will be more, the plan is told.
+    Other teams keep what they are guaranteed and, with ``spares_minimum``, all executions the
+    minimum that their users have set. When there will be more, the plan is told.
     """
     sharing, fairness = planner.sharing, planner.fairness
     taken: dict[int, int] = {}
     of_teams: dict[str, list[int]] = {}
+    spare: dict[tuple[int, int], int] = {}
+    """Of executions with a minimum: how many of each need may go."""
     for lending, count, _ in plan.take_back:
         taken[id(lending)] = taken.get(id(lending), 0) + count
         _add(of_teams, lending, count)
+        if lending.contender.minimum:
+            key = (lending.contender.id, lending.need)
+            spare[key] = spare.get(key, lending.contender.spare(lending.need)) - count
     from_when: dict[int, float] = {}
     """Of executions that have been looked at: when they may be shrunk again."""
     for one in planner.lent.cheapest_first():
@@ -77,11 +89,16 @@ def takeable(
         if free_at > now:
             plan.retry_at = min(plan.retry_at, free_at)
             continue
+        if spares_minimum and other.minimum:
+            key = (other.id, one.need)
+            left = min(left, max(0, spare.setdefault(key, other.spare(one.need))))
         if fairness is not None and other.demand.team != contender.demand.team:
             known = of_teams.setdefault(other.demand.team, [0, 0, 0])
             left = fairness.spare(other.demand.team, known, one.size, left)
             _add(of_teams, one, left)
         if left:
+            if spares_minimum and other.minimum:
+                spare[key] -= left
             yield one, left
 
 
@@ -105,7 +122,9 @@ def _is_due(planner: "Planner", contender: Contender) -> bool:
     return fairness is not None and fairness.is_below(contender.demand.team)
 
 
-def _least(planner: "Planner", contender: Contender, plan: "Plan", now: float) -> Taken:
+def _least(
+    planner: "Planner", contender: Contender, may_go: Iterable[tuple[Lending, int]]
+) -> Taken:
     """Return what of the shortest beginning of what may be taken back is needed, or nothing.
 
     The search doubles the length, then halves the step; it takes it that more room never hurts.
@@ -117,7 +136,7 @@ def _least(planner: "Planner", contender: Contender, plan: "Plan", now: float) -
     lent = trial.lent
     too_few, next_try = 0, 1
     seats = None
-    for one, count in takeable(planner, contender, plan, now):
+    for one, count in may_go:
         lent.append((one, count))
         for number, each in enumerate(one.size):
             there[number] += each * count

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from zoe.model.change import Cause, Forget, SetNodes
+from zoe.model.change import Cause, Forget, SetBalances, SetNodes
 from zoe.model.cluster import Node
 from zoe.model.execution import (
     Desired,
@@ -23,6 +23,7 @@ from zoe.scheduler import lifecycle, words
 from zoe.scheduler.allocator import Allocator
 from zoe.scheduler.decisions import Decision, StartInstance, StopInstance, WakeAt
 from zoe.scheduler.events import (
+    BalancesRestored,
     Event,
     ExecutionRestored,
     ExecutionSubmitted,
@@ -133,6 +134,10 @@ class Scheduler:
             self._settled_version = self._state.room_version
         elif isinstance(event, ExecutionSubmitted):
             self._allocator.report()
+        fairness = self._planner.fairness
+        changed = () if fairness is None or restoring else fairness.changed_balances(now)
+        if changed:
+            self._state.decisions.append(SetBalances(changed))
         if (due := self._state.next_due) is not None and due != self._wake:
             self._wake = due
             self._state.decisions.append(WakeAt(due))
@@ -187,8 +192,8 @@ class Scheduler:
                 self._restore(execution)
             case TerminationRequested(execution_id, by, delete):
                 self._terminate(execution_id, by, delete)
-            case ScaleRequested(execution_id, service, elastic):
-                self._scale(execution_id, service, elastic)
+            case ScaleRequested(execution_id, service, elastic, elastic_min):
+                self._scale(execution_id, service, elastic, elastic_min)
             case InstanceStarted(instance_id, attempt, address):
                 self._instance_started(instance_id, attempt, address, ready=False)
             case InstanceReady(instance_id, attempt):
@@ -209,6 +214,9 @@ class Scheduler:
                 self._planner.set_shares(shares)
                 self._allocator.shares_set()
                 self._unsettled = True
+            case BalancesRestored(balances):
+                if self._planner.fairness is not None:
+                    self._planner.fairness.restore(balances, self._state.now)
             case WokeUp():
                 self._wake = None  # an alarm that rang early is set again
 
@@ -245,6 +253,9 @@ class Scheduler:
                 self._state.wake_at(instance.not_before, execution.id)
         for instance in record.placed(InstanceStatus.STOPPING):
             lifecycle.stop_again(self._state, self._rules, record, instance)
+        for service in execution.elastic:  # it may have been scaled while nobody was here
+            if service in record.services:
+                self._take_back_surplus(record, service)
         lifecycle.finish_if_stopped(self._state, record)
         self._look_at(record)
 
@@ -262,14 +273,27 @@ class Scheduler:
         lifecycle.end(self._state, self._rules, record, ExecutionEnd(Outcome.STOPPED, said))
         self._unsettled = True
 
-    def _scale(self, execution_id: int, service: str, elastic: int) -> None:
+    def _scale(self, execution_id: int, service: str, elastic: int, elastic_min: int) -> None:
         record = self._state.records.get(execution_id)
         if record is None or service not in record.services:
             return
         wanted = max(elastic, 0)
-        record.base = replace(record.base, elastic={**record.base.elastic, service: wanted})
+        record.base = replace(
+            record.base,
+            elastic={**record.base.elastic, service: wanted},
+            elastic_min={**record.base.elastic_min, service: min(elastic_min, wanted)},
+        )
         if record.base.status is ExecutionStatus.QUEUED:
             self._allocator.join(record)
+        self._take_back_surplus(record, service)
+        self._state.touched[execution_id] = record
+        self._unsettled = True
+
+    def _take_back_surplus(self, record: Record, service: str) -> None:
+        """Have the newest elastic instances of a service go that are more than are wanted."""
+        if not record.is_active:
+            return
+        wanted = record.base.elastic_count(service)
         live = [
             one
             for one in record.placed()
@@ -278,17 +302,14 @@ class Scheduler:
             and one.status is not InstanceStatus.STOPPING
         ]
         live.sort(key=lambda one: (one.placed_at, one.ordinal))
-        if record.is_active:
-            for instance in reversed(live[wanted:]):
-                lifecycle.take_back(
-                    self._state,
-                    record,
-                    instance,
-                    f"scaled to {words.counted(wanted, 'elastic instance')}",
-                    Cause("scale"),
-                )
-        self._state.touched[execution_id] = record
-        self._unsettled = True
+        for instance in reversed(live[wanted:]):
+            lifecycle.take_back(
+                self._state,
+                record,
+                instance,
+                f"scaled to {words.counted(wanted, 'elastic instance')}",
+                Cause("scale"),
+            )
 
     def _instance_started(
         self, instance_id: str, attempt: int, address: str, *, ready: bool

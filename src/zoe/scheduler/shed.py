@@ -25,13 +25,17 @@ Shortage = dict[Allowance, list[float]]
 def shed(planner: "Planner", contender: Contender, plan: "Plan", now: float) -> Taken:
     """Choose elastic instances whose end lets an execution in that others of its users keep out.
 
-    Those that lose least go, no more than needed, and none unless it then has its room, too: that
-    is held for it, and its quota kept, until the next plan.
+    Those that lose least go, no more than needed, those below a minimum only if the others are not
+    enough, and none unless it then has its room, too: that is held for it, and its quota kept,
+    until the next plan.
     """
     shortage = _shortage(planner, contender, plan)
     if shortage is None:
         return []
     chosen = _choose(shortage, takeable(planner, contender, plan, now))
+    if chosen is None and planner.keeping:  # what a quota leaves no room for is not kept
+        lent = takeable(planner, contender, plan, now, spares_minimum=False)
+        chosen = _choose(shortage, lent)
     taken = sum(one.instances for one in plan.take_back)
     if chosen is None or sum(count for _, count in chosen) + taken > (
         planner.sharing.reclaim_per_plan
@@ -52,6 +56,7 @@ def shed(planner: "Planner", contender: Contender, plan: "Plan", now: float) -> 
 
 def _choose(shortage: Shortage, lent: Iterable[tuple[Lending, int]]) -> Taken | None:
     """Return as few of ``lent`` as end the shortage; None: not even all of them do."""
+    shortage = {allowance: list(short) for allowance, short in shortage.items()}
     chosen: Taken = []
     for one, left in lent if _is_short(shortage) else ():
         count = 0

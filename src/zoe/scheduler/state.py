@@ -128,6 +128,14 @@ class Record:
             limit_seconds=execution.zapp.time_limit_seconds,
         )
 
+    @property
+    def minimum(self) -> tuple[int, ...] | None:
+        """How many elastic instances of each need others may not take back; None: any."""
+        kept = self._execution.elastic_min
+        if not any(kept.values()):
+            return None
+        return tuple(kept.get(name, 0) for name in self.services)
+
     def missing_essential(self, name: str) -> list[int]:
         """Return the ordinals that have to be placed all together: those without room.
 

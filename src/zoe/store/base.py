@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from zoe.model.balance import Balance
 from zoe.model.change import Change
 from zoe.model.cluster import Node
 from zoe.model.errors import ZoeError
@@ -112,9 +113,13 @@ class Store(Protocol):
         """Commit the wish to end it. Ended already: returned unchanged. Raises NotFound."""
 
     async def request_scale(
-        self, execution_id: int, service: str, elastic: int, by: str
+        self, execution_id: int, service: str, elastic: int, by: str, elastic_min: int = 0
     ) -> Execution:
-        """Commit another elastic count. Raises NotFound; Conflict when it is ending or ended."""
+        """Commit other elastic counts: how many are wanted, how many others may not take back.
+
+        Raises NotFound; Conflict when it is ending or ended; ValueError for a minimum above what
+        is wanted, or above what the application declares.
+        """
 
     async def request_delete(self, execution_id: int, by: str) -> None:
         """Commit the wish to stop and forget it. Raises NotFound. Ended ones vanish at once."""
@@ -191,6 +196,9 @@ class Store(Protocol):
 
     async def load(self) -> Sequence[Execution]:
         """Return every execution that has not ended, with its instances, oldest first."""
+
+    async def balances(self) -> Sequence[Balance]:
+        """Return what everybody has used, by team and user."""
 
     async def intents(self) -> Sequence[Execution]:
         """Return the executions whose newest intent is not acknowledged, with their instances."""

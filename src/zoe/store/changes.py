@@ -9,6 +9,7 @@ from zoe.model.change import (
     Defer,
     Foretell,
     Forget,
+    SetBalances,
     SetInstance,
     SetNodes,
     SetStatus,
@@ -22,12 +23,16 @@ def missing(execution_id: object) -> NotFound:
     return NotFound(f"there is no execution {execution_id}")
 
 
+SILENT = (Acknowledge, SetBalances)
+"""What nobody is told about who reads changes."""
+
+
 def subject(change: Change) -> int:
     """Return the execution that ``change`` is about; 0 when it is about none."""
     match change:
         case SetInstance(instance):
             return instance.execution_id
-        case SetNodes() | Foretell():
+        case SetNodes() | SetBalances() | Foretell():
             return 0
         case SetStatus() | Defer() | Acknowledge() | Forget():
             return change.execution_id

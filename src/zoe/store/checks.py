@@ -68,12 +68,19 @@ def _texts(document: Any) -> list[str]:
     return []
 
 
-def check_scale(execution: Execution, service: str, elastic: int) -> None:
-    """Raise what ``Store.request_scale`` raises for this execution."""
+def check_scale(execution: Execution, service: str, elastic: int, elastic_min: int) -> None:
+    """Raise what ``Store.request_scale`` raises for this execution.
+
+    A minimum is at most what is wanted, and at most what the application declares.
+    """
     if elastic < 0 or elastic > LARGEST_ID:
         raise ValueError(f"a count of instances cannot be {elastic}")
-    if service not in dict(execution.zapp.services()):
+    services = dict(execution.zapp.services())
+    if service not in services:
         raise NotFound(f"execution {execution.id} has no service {service}")
+    most = min(elastic, services[service].elastic)
+    if elastic_min < 0 or elastic_min > most:
+        raise ValueError(f"a minimum of elastic instances of {service} cannot be {elastic_min}")
     ending = (ExecutionStatus.STOPPING, ExecutionStatus.TERMINATED, ExecutionStatus.FAILED)
     if execution.desired is not Desired.RUN or execution.status in ending:
         raise Conflict(

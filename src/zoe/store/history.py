@@ -28,12 +28,13 @@ def desired(wish: Desired, by: str) -> Line:
     return Line(f"{wish}-requested", f"{by} asked to {wish} it", {"by": by})
 
 
-def scaled(service: str, elastic: int, by: str) -> Line:
+def scaled(service: str, elastic: int, by: str, elastic_min: int) -> Line:
     """Return the line of another elastic count."""
+    counts = f"{elastic_min}..{elastic}" if elastic_min else f"{elastic}"
     return Line(
         "scale-requested",
-        f"{by} set the elastic instances of {service} to {elastic}",
-        {"by": by, "service": service, "elastic": elastic},
+        f"{by} set the elastic instances of {service} to {counts}",
+        {"by": by, "service": service, "elastic": elastic, "elastic_min": elastic_min},
     )
 
 

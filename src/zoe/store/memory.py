@@ -6,55 +6,23 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
-from zoe.model.change import (
-    Acknowledge,
-    Change,
-    Defer,
-    Foretell,
-    Forget,
-    SetInstance,
-    SetNodes,
-    SetStatus,
-)
+from zoe.model.balance import Balance
+from zoe.model.change import Change
 from zoe.model.cluster import Node
-from zoe.model.errors import IllegalTransition
 from zoe.model.execution import ENDED, Desired, Execution, ExecutionStatus
 from zoe.store import checks, history
 from zoe.store.accounts import MemoryAccountBook
 from zoe.store.base import (
     HistoryEntry,
     NewExecution,
-    NotFound,
     Page,
     PastForecast,
     StaleEpoch,
     Token,
 )
+from zoe.store.contents import Contents
 from zoe.store.hints import Hints
-from zoe.store.history import Line, line_of
-from zoe.store.outcomes import WAITING, with_forecast, with_instance, with_status
-
-
-@dataclasses.dataclass(slots=True)
-class _State:
-    """Everything that is kept; a transaction works on a copy of it."""
-
-    executions: dict[int, Execution] = dataclasses.field(default_factory=dict)
-    sources: dict[int, str] = dataclasses.field(default_factory=dict)
-    keys: dict[tuple[str, str], int] = dataclasses.field(default_factory=dict)
-    acknowledged: dict[int, int] = dataclasses.field(default_factory=dict)
-    entries: list[HistoryEntry] = dataclasses.field(default_factory=list)
-    nodes: tuple[Node, ...] = ()
-
-    def copy(self) -> "_State":
-        return _State(
-            dict(self.executions),
-            dict(self.sources),
-            dict(self.keys),
-            dict(self.acknowledged),
-            list(self.entries),
-            self.nodes,
-        )
+from zoe.store.outcomes import WAITING
 
 
 class MemoryStore:
@@ -62,9 +30,8 @@ class MemoryStore:
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
-        self._state = _State()
+        self._contents = Contents()
         self._last_id = 0
-        self._last_entry_id = 0
         self._epoch = 0
         self._holder: str | None = None
         self._lease_end = 0.0
@@ -86,8 +53,8 @@ class MemoryStore:
         """Keep a new execution; raises NotStorable."""
         checks.check_new(new)
         key = (new.owner, new.idempotency_key)
-        if new.idempotency_key and key in self._state.keys:
-            return await self.get(self._state.keys[key])
+        if new.idempotency_key and key in self._contents.keys:
+            return await self.get(self._contents.keys[key])
         self._last_id += 1
         execution = Execution(
             id=self._last_id,
@@ -97,12 +64,12 @@ class MemoryStore:
             zapp=new.zapp,
             submitted_at=self._now(),
         )
-        self._state.executions[execution.id] = execution
-        self._state.sources[execution.id] = new.source
-        self._state.acknowledged[execution.id] = 0
+        self._contents.executions[execution.id] = execution
+        self._contents.sources[execution.id] = new.source
+        self._contents.acknowledged[execution.id] = 0
         if new.idempotency_key:
-            self._state.keys[key] = execution.id
-        self._write(execution.id, execution.submitted_at, history.submitted(new.owner))
+            self._contents.keys[key] = execution.id
+        self._contents.write(execution.id, execution.submitted_at, history.submitted(new.owner))
         self._hints.publish(execution.id)
         return execution
 
@@ -116,51 +83,47 @@ class MemoryStore:
 
     def _desire(self, execution_id: int, wish: Desired, by: str) -> Execution:
         checks.check_text("user name", by)
-        execution = _one(self._state, execution_id)
+        execution = self._contents.one(execution_id)
         if wish is Desired.DELETE and execution.status in ENDED:
-            _forget(self._state, execution)
+            self._contents.forget(execution)
         elif execution.status in ENDED or execution.desired in (wish, Desired.DELETE):
             return execution
         else:
             execution = dataclasses.replace(
                 execution, desired=wish, desired_by=by, generation=execution.generation + 1
             )
-            self._state.executions[execution_id] = execution
-            self._write(execution_id, self._now(), history.desired(wish, by))
+            self._contents.executions[execution_id] = execution
+            self._contents.write(execution_id, self._now(), history.desired(wish, by))
         self._hints.publish(execution_id)
         return execution
 
     async def request_scale(
-        self, execution_id: int, service: str, elastic: int, by: str
+        self, execution_id: int, service: str, elastic: int, by: str, elastic_min: int = 0
     ) -> Execution:
-        """Keep another elastic count; ValueError for a negative one."""
+        """Keep other elastic counts; ValueError for those that cannot be."""
         checks.check_text("user name", by)
-        execution = _one(self._state, execution_id)
-        checks.check_scale(execution, service, elastic)
-        if execution.elastic_count(service) == elastic:
+        execution = self._contents.one(execution_id)
+        checks.check_scale(execution, service, elastic, elastic_min)
+        if execution.has_scale(service, elastic, elastic_min):
             return execution
         execution = dataclasses.replace(
             execution,
             elastic={**execution.elastic, service: elastic},
+            elastic_min={**execution.elastic_min, service: elastic_min},
             generation=execution.generation + 1,
         )
-        self._state.executions[execution_id] = execution
-        self._write(execution_id, self._now(), history.scaled(service, elastic, by))
+        self._contents.executions[execution_id] = execution
+        self._contents.write(
+            execution_id, self._now(), history.scaled(service, elastic, by, elastic_min)
+        )
         self._hints.publish(execution_id)
         return execution
-
-    def _write(self, execution_id: int, at: float, line: Line) -> None:
-        self._last_entry_id += 1
-        entry = HistoryEntry(
-            self._last_entry_id, execution_id, at, line.kind, line.message, line.detail
-        )
-        self._state.entries.append(entry)
 
     # Reading.
 
     async def get(self, execution_id: int) -> Execution:
         """Return one execution with its instances."""
-        return _one(self._state, execution_id)
+        return self._contents.one(execution_id)
 
     async def find(self, owner: str | None, reference: str) -> Execution:
         """Find by id, exact name or unique prefix of a name."""
@@ -177,7 +140,7 @@ class MemoryStore:
 
     async def source(self, execution_id: int) -> str:
         """Return the application description as it was submitted."""
-        return self._state.sources[_one(self._state, execution_id).id]
+        return self._contents.sources[self._contents.one(execution_id).id]
 
     async def page(
         self,
@@ -206,18 +169,18 @@ class MemoryStore:
         """Return history entries with ``id > after``, oldest first."""
         found = [
             entry
-            for entry in self._state.entries
+            for entry in self._contents.entries
             if entry.id > after and execution_id in (None, entry.execution_id)
         ]
         return found[max(0, len(found) - limit) :] if newest else found[:limit]
 
     async def nodes(self) -> Sequence[Node]:
         """Return the nodes as last recorded, by name."""
-        return sorted(self._state.nodes, key=lambda node: node.name)
+        return sorted(self._contents.nodes, key=lambda node: node.name)
 
     async def counts(self) -> Mapping[ExecutionStatus, int]:
         """Return how many executions have each status; those without any are absent."""
-        return dict(Counter(execution.status for execution in self._state.executions.values()))
+        return dict(Counter(execution.status for execution in self._contents.executions.values()))
 
     async def queue(self, *, owner: str | None = None, limit: int = 500) -> Sequence[Execution]:
         """Return those that wait, by their place in the queue, without instances."""
@@ -233,7 +196,7 @@ class MemoryStore:
         """Return what became of forecasts, the executions that started last at the end."""
         known = [
             (each.started_at, each.id, each.first_forecast)
-            for each in self._state.executions.values()
+            for each in self._contents.executions.values()
             if each.started_at is not None and each.first_forecast is not None
         ]
         newest = sorted(known, key=lambda each: each[:2])[-limit:]
@@ -244,7 +207,7 @@ class MemoryStore:
         return self._hints.read(at_first=True)
 
     def _newest_first(self, owner: str | None) -> Sequence[Execution]:
-        executions = reversed(self._state.executions.values())
+        executions = reversed(self._contents.executions.values())
         return [each for each in executions if owner is None or each.owner == owner]
 
     # The master.
@@ -270,14 +233,18 @@ class MemoryStore:
 
     async def load(self) -> Sequence[Execution]:
         """Return every execution that has not ended, oldest first."""
-        return [each for each in self._state.executions.values() if each.status not in ENDED]
+        return [each for each in self._contents.executions.values() if each.status not in ENDED]
+
+    async def balances(self) -> Sequence[Balance]:
+        """Return what everybody has used, by team and user."""
+        return [self._contents.balances[key] for key in sorted(self._contents.balances)]
 
     async def intents(self) -> Sequence[Execution]:
         """Return the executions whose newest intent is not acknowledged, oldest first."""
         return [
             execution
-            for execution in self._state.executions.values()
-            if execution.generation != self._state.acknowledged[execution.id]
+            for execution in self._contents.executions.values()
+            if execution.generation != self._contents.acknowledged[execution.id]
         ]
 
     async def record(self, changes: Sequence[Change], epoch: int) -> None:
@@ -285,60 +252,17 @@ class MemoryStore:
         if not changes:
             return
         self._check_epoch(epoch)
-        before, last_entry_id = self._state, self._last_entry_id
-        self._state = before.copy()
+        contents = self._contents.copy()
         touched: dict[int, None] = {}
-        try:
-            for change in changes:
-                touched |= dict.fromkeys(self._apply(checks.storable(change)))
-        except BaseException:
-            self._state, self._last_entry_id = before, last_entry_id
-            raise
+        for change in changes:
+            touched |= dict.fromkeys(contents.apply(checks.storable(change)))
+        self._contents = contents
         for execution_id in touched:
             self._hints.publish(execution_id)
 
     def _check_epoch(self, epoch: int) -> None:
         if epoch != self._epoch or self._holder is None:
             raise StaleEpoch(f"epoch {epoch} does not hold the lease any more")
-
-    def _apply(self, change: Change) -> Sequence[int]:
-        """Make one change; return the executions that readers are told about."""
-        state = self._state
-        match change:
-            case SetStatus():
-                state.executions[change.execution_id] = with_status(
-                    _one(state, change.execution_id), change
-                )
-                self._write(change.execution_id, change.at, line_of(change))
-            case SetInstance(instance):
-                execution = _one(state, instance.execution_id)
-                state.executions[execution.id] = with_instance(execution, instance)
-                self._write(execution.id, change.at, line_of(change))
-                return [execution.id]
-            case Defer():
-                execution = _one(state, change.execution_id)
-                if execution.status not in WAITING or change.queue_position < 1:
-                    raise IllegalTransition(f"execution {execution.id} does not wait any more")
-                if execution.reasons != change.reasons:
-                    self._write(execution.id, change.at, line_of(change))
-                state.executions[execution.id] = dataclasses.replace(
-                    execution, reasons=change.reasons, queue_position=change.queue_position
-                )
-            case Foretell():
-                _foretell(state, change)
-                return [0]
-            case Acknowledge():
-                _acknowledge(state, change)
-                return []
-            case SetNodes():
-                state.nodes = change.nodes
-                return [0]
-            case Forget():
-                forgotten = state.executions.get(change.execution_id)
-                if forgotten is not None:
-                    _check_forget(forgotten)
-                    _forget(state, forgotten)
-        return [change.execution_id]
 
     # Access tokens.
 
@@ -355,42 +279,3 @@ class MemoryStore:
     async def tokens(self) -> Sequence[Token]:
         """Return every token, oldest first."""
         return sorted(self._tokens.values(), key=lambda token: (token.created_at, token.hash))
-
-
-def _one(state: _State, execution_id: int) -> Execution:
-    try:
-        return state.executions[execution_id]
-    except KeyError:
-        raise NotFound(f"there is no execution {execution_id}") from None
-
-
-def _foretell(state: _State, change: Foretell) -> None:
-    for execution_id, forecast in change.forecasts:
-        if execution_id in state.executions:
-            execution = state.executions[execution_id]
-            state.executions[execution_id] = with_forecast(execution, forecast)
-
-
-def _acknowledge(state: _State, change: Acknowledge) -> None:
-    execution = state.executions.get(change.execution_id)
-    if execution is None:
-        return
-    if change.generation > execution.generation:
-        raise IllegalTransition(f"nobody asked for generation {change.generation}")
-    known = state.acknowledged[execution.id]
-    state.acknowledged[execution.id] = max(known, change.generation)
-
-
-def _check_forget(execution: Execution) -> None:
-    if execution.status not in ENDED or execution.desired is not Desired.DELETE:
-        raise IllegalTransition(
-            f"execution {execution.id} has not ended, or nobody asked to delete it"
-        )
-
-
-def _forget(state: _State, execution: Execution) -> None:
-    del state.executions[execution.id]
-    del state.sources[execution.id]
-    del state.acknowledged[execution.id]
-    state.keys = {key: kept for key, kept in state.keys.items() if kept != execution.id}
-    state.entries = [entry for entry in state.entries if entry.execution_id != execution.id]

@@ -10,14 +10,15 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from zoe.model.change import Acknowledge, Change, Defer, Forget
+from zoe.model.balance import Balance
+from zoe.model.change import Change, Defer, Forget
 from zoe.model.cluster import Node
 from zoe.model.codec import from_json
 from zoe.model.execution import ENDED, Desired, Execution, ExecutionStatus
 from zoe.store import checks, history
 from zoe.store.accounts import PostgresAccountBook
 from zoe.store.base import HistoryEntry, NewExecution, NotFound, Page, PastForecast, Token
-from zoe.store.changes import check_effect, missing, subject
+from zoe.store.changes import SILENT, check_effect, missing, subject
 from zoe.store.database import Connection, Database
 from zoe.store.lease import Lease
 from zoe.store.listener import Listener, payload_of
@@ -129,22 +130,23 @@ class PostgresStore:
         return await self._database.run(work)
 
     async def request_scale(
-        self, execution_id: int, service: str, elastic: int, by: str
+        self, execution_id: int, service: str, elastic: int, by: str, elastic_min: int = 0
     ) -> Execution:
-        """Commit another elastic count; ValueError for a negative one."""
+        """Commit other elastic counts; ValueError for those that cannot be."""
         checks.check_text("user name", by)
         parameters = {
             "id": execution_id,
             "service": service,
             "elastic": elastic,
-            **line_parameters(history.scaled(service, elastic, by)),
+            "elastic_min": elastic_min,
+            **line_parameters(history.scaled(service, elastic, by, elastic_min)),
         }
 
         async def work(connection: Connection) -> Execution:
             await connection.execute(QUERIES["lock_history"])
             execution = await _one(connection, "lock_execution", {"id": execution_id})
-            checks.check_scale(execution, service, elastic)
-            if execution.elastic_count(service) == elastic:
+            checks.check_scale(execution, service, elastic, elastic_min)
+            if execution.has_scale(service, elastic, elastic_min):
                 return execution
             await connection.execute(QUERIES["scale"], parameters)
             await _notify(connection, {execution_id})
@@ -280,6 +282,10 @@ class PostgresStore:
         """Return every execution that has not ended, oldest first."""
         return [execution_of(row) for row in await self._rows("load")]
 
+    async def balances(self) -> Sequence[Balance]:
+        """Return what everybody has used, by team and user."""
+        return [from_json(Balance, row["document"]) for row in await self._rows("balances")]
+
     async def intents(self) -> Sequence[Execution]:
         """Return the executions whose newest intent is not acknowledged, oldest first."""
         return [execution_of(row) for row in await self._rows("intents")]
@@ -290,7 +296,7 @@ class PostgresStore:
             return
         cleaned = [checks.storable(change) for change in changes]
         statements = [statement_of(change) for change in cleaned]
-        touched = {subject(change) for change in cleaned if not isinstance(change, Acknowledge)}
+        touched = {subject(change) for change in cleaned if not isinstance(change, SILENT)}
 
         async def work(connection: Connection) -> None:
             async with connection.pipeline():

@@ -2,7 +2,7 @@
 
 -- name: columns
 id, name, owner, team, zapp::text AS zapp, submitted_at, status, desired, desired_by, generation, elastic,
-started_at, ended_at, ending, reasons, queue_position, time_limit_seconds, forecast, first_forecast
+elastic_min, started_at, ended_at, ending, reasons, queue_position, time_limit_seconds, forecast, first_forecast
 
 -- name: columns_and_instances
 {columns}, (
@@ -54,6 +54,7 @@ SELECT id, {now}, %(kind)s, %(message)s, %(detail)s FROM changed
 WITH changed AS (
     UPDATE execution
     SET elastic = elastic || jsonb_build_object(%(service)s::text, %(elastic)s::bigint),
+        elastic_min = elastic_min || jsonb_build_object(%(service)s::text, %(elastic_min)s::bigint),
         generation = generation + 1
     WHERE id = %(id)s
     RETURNING id
@@ -196,6 +197,15 @@ WITH given AS (
 )
 INSERT INTO node (name, at, document) SELECT name, %(at)s, document FROM given
 ON CONFLICT (name) DO UPDATE SET at = excluded.at, document = excluded.document
+
+-- name: set_balances
+INSERT INTO balance (team, "user", document)
+SELECT document ->> 'team', document ->> 'user', document
+FROM jsonb_array_elements(%(balances)s::jsonb) AS document
+ON CONFLICT (team, "user") DO UPDATE SET document = excluded.document
+
+-- name: balances
+SELECT document FROM balance ORDER BY team, "user"
 
 -- name: forget
 WITH gone AS (

@@ -13,6 +13,7 @@ from zoe.model.change import (
     Defer,
     Foretell,
     Forget,
+    SetBalances,
     SetInstance,
     SetNodes,
     SetStatus,
@@ -47,6 +48,7 @@ def execution_of(row: Mapping[str, Any]) -> Execution:
         desired_by=row["desired_by"],
         generation=row["generation"],
         elastic=row["elastic"],
+        elastic_min=row["elastic_min"],
         instances=tuple(from_json(ServiceInstance, each) for each in row["instances"] or ()),
         started_at=row["started_at"],
         ended_at=row["ended_at"],
@@ -130,5 +132,8 @@ def statement_of(change: Change) -> tuple[str, dict[str, Any]]:
         case SetNodes():
             nodes = Jsonb([to_json(node) for node in change.nodes])
             return "set_nodes", {"nodes": nodes, "at": change.at}
+        case SetBalances():
+            balances = Jsonb([to_json(balance) for balance in change.balances])
+            return "set_balances", {"balances": balances}
         case Forget():
             return "forget", {"id": change.execution_id}

@@ -56,6 +56,7 @@ CREATE TABLE execution (
     team text COLLATE "C" NOT NULL DEFAULT '',
     -- Set at admission where a quota has one and the application has none.
     time_limit_seconds double precision CHECK (time_limit_seconds > 0),
+    elastic_min jsonb NOT NULL DEFAULT '{}', -- by service: the user's minimum, beside elastic
     CONSTRAINT acknowledged_is_asked CHECK (acknowledged_generation <= generation),
     CONSTRAINT ended_has_time CHECK ((status IN ('terminated', 'failed')) = (ended_at IS NOT NULL)),
     CONSTRAINT only_waiting_has_reasons CHECK (
@@ -236,3 +237,12 @@ CREATE TRIGGER counted AFTER INSERT OR UPDATE OR DELETE ON team_share
 
 CREATE TRIGGER counted AFTER INSERT OR UPDATE OR DELETE ON user_share
     FOR EACH ROW EXECUTE FUNCTION count_share_change();
+
+-- What each user has used for each team, so that a new master knows whose turn it is.
+
+CREATE TABLE balance (
+    team text COLLATE "C" NOT NULL, -- empty: none
+    "user" text COLLATE "C" NOT NULL,
+    document jsonb NOT NULL, -- the whole balance, as zoe.model.codec writes it
+    PRIMARY KEY (team, "user")
+) WITH (fillfactor = 50); -- a page has room for the next versions of its few rows

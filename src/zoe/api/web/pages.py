@@ -12,17 +12,18 @@ from starlette.staticfiles import StaticFiles
 
 from zoe.api import sse, views
 from zoe.api.access import Action, Actor, authorise
+from zoe.api.accounts import usage_views
 from zoe.api.cluster import master_view, node_views
 from zoe.api.errors import BadRequest, error_views
-from zoe.api.executions import LIVE, LOOK_SECONDS, check_scalable, find, forget
+from zoe.api.executions import LIVE, LOOK_SECONDS, check_scale, find, forget
 from zoe.api.parts import Parts, parts_of
-from zoe.api.shares import ExceedsQuota
+from zoe.api.shares import ExceedsQuota, NotInTeam
 from zoe.api.submission import read_choices, submit
 from zoe.api.web.render import document_lines, page, render
 from zoe.api.web.sign_in import SignedIn, form_of, is_live_request, reader, sign_in_routes
 from zoe.model.errors import ZAppInvalid, ZoeError
 from zoe.model.execution import ENDED, ExecutionStatus
-from zoe.model.rest import Problem, SubmitRequest
+from zoe.model.rest import Problem, ScaleRequest, SubmitRequest
 from zoe.store.base import NotFound, StoreUnavailable
 
 STATIC = Path(__file__).parent / "static"
@@ -178,11 +179,13 @@ async def scale(
     ref: str,
     service: Annotated[str, Form()],
     elastic: Annotated[int, Form(ge=0, le=100_000)],
+    elastic_min: Annotated[int, Form(ge=0, le=100_000)] = 0,
 ) -> Response:
-    """Let a service have at most so many elastic instances."""
+    """Let a service have at most so many elastic instances, and keep some of them from others."""
     execution = await find(parts, who.actor, ref, Action.CONTROL)
-    check_scalable(execution, service)
-    await parts.store.request_scale(execution.id, service, elastic, who.actor.user)
+    wanted = ScaleRequest(service=service, elastic=elastic, elastic_min=elastic_min)
+    check_scale(execution, wanted)
+    await parts.store.request_scale(execution.id, service, elastic, who.actor.user, elastic_min)
     await parts.ring(execution.id)
     return RedirectResponse(f"/executions/{execution.id}", 303)
 
@@ -198,11 +201,12 @@ async def delete(parts: PartsOf, who: Writer, ref: str) -> Response:
 @router.get("/submit")
 async def submit_page(request: Request, parts: PartsOf, who: Reader, again: str = "") -> Response:
     """Ask for an application; ``again`` names an execution whose description to begin with."""
-    document = ""
+    document, team = "", ""
     if again:
         execution = await find(parts, who.actor, again, Action.VIEW)
-        document = await parts.store.source(execution.id)
-    return page("submit.html", request, who, document=document)
+        document, team = await parts.store.source(execution.id), execution.team
+    usage = await usage_shown(parts, who.actor)
+    return page("submit.html", request, who, document=document, team=team, **usage)
 
 
 @router.post("/submit")
@@ -213,6 +217,7 @@ async def submit_form(
     document: Annotated[str, Form()] = "",
     name: Annotated[str, Form()] = "",
     parameters: Annotated[str, Form()] = "",
+    team: Annotated[str, Form()] = "",
     upload: UploadFile | None = None,
 ) -> Response:
     """Submit an application, or show its errors at their lines."""
@@ -227,13 +232,15 @@ async def submit_form(
         choices = read_choices([line for line in parameters.splitlines() if line.strip()])
         if not document.strip():
             raise BadRequest("There is nothing to submit: choose a file or paste a description.")
-        execution = await submit(parts, who.actor, wish(document, file, name.strip(), choices))
+        execution = await submit(
+            parts, who.actor, wish(document, file, name.strip(), choices, team)
+        )
         return RedirectResponse(f"/executions/{execution.id}", 303)
     except ZAppInvalid as invalid:
         problems = error_views(invalid.problems)
     except UnicodeDecodeError:
         message = f"{file} is not a text file."
-    except (BadRequest, ExceedsQuota) as error:
+    except (BadRequest, ExceedsQuota, NotInTeam) as error:
         message = f"{error} {error.hint}".strip()
     response = page(
         "submit.html",
@@ -243,19 +250,21 @@ async def submit_form(
         file=file,
         name=name,
         parameters=parameters,
+        team=team,
         message=message,
         problems=problems,
         elsewhere=[each for each in problems if not is_at_line(each.line, document)],
         lines=document_lines(document, problems) if problems else [],
+        **await usage_shown(parts, who.actor),
     )
     response.status_code = 422
     return response
 
 
-def wish(document: str, file: str, name: str, choices: dict[str, Any]) -> SubmitRequest:
+def wish(document: str, file: str, name: str, choices: dict[str, Any], team: str) -> SubmitRequest:
     """Return the form as a request; raises BadRequest for a name that is none."""
     try:
-        return SubmitRequest(document=document, file=file, name=name, parameters=choices)
+        return SubmitRequest(document=document, file=file, name=name, parameters=choices, team=team)
     except ValueError as error:
         raise BadRequest(
             f"{name!r} cannot be a name.",
@@ -288,6 +297,29 @@ async def nodes_shown(parts: Parts, actor: Actor) -> dict[str, Any]:
     """Return what the page of the machines shows."""
     authorise(actor, Action.VIEW_CLUSTER)
     return {"nodes": await node_views(parts), "master": await master_view(parts)}
+
+
+@router.get("/usage")
+async def usage_page(request: Request, parts: PartsOf, who: Reader) -> Response:
+    """Show what the user and the user's teams use of their quotas."""
+    return page("usage.html", request, who, **await usage_shown(parts, who.actor))
+
+
+@router.get("/usage/live")
+async def usage_live(parts: PartsOf, who: Reader) -> Response:
+    """Send what is used whenever something changes."""
+
+    async def make() -> tuple[str, bool]:
+        return render("_usage.html", **await usage_shown(parts, who.actor)), False
+
+    return sse.stream(live(parts, None, make))
+
+
+async def usage_shown(parts: Parts, actor: Actor) -> dict[str, Any]:
+    """Return what the user uses, then what each of the user's teams does."""
+    authorise(actor, Action.VIEW)
+    shares = await parts.shares.read()
+    return {"usage": usage_views(shares, actor.user, await parts.store.load())}
 
 
 async def live(parts: Parts, execution_id: int | None, make: Maker) -> AsyncIterator[str]:

@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import zoe
 from zoe.api.web import words
+from zoe.api.web.quotas import quota_bars
 from zoe.model.rest import ErrorView
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _FILTERS = (
     words.run_seconds,
     words.sentence,
 )
-_FUNCTIONS = (words.plural, words.percent, words.status_colour, words.status_word)
+_FUNCTIONS = (words.plural, words.percent, words.status_colour, words.status_word, quota_bars)
 
 _environment = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
