@@ -11,8 +11,10 @@ from zoe.model.resources import Resources
 from zoe.scheduler.contender import Contender
 from zoe.scheduler.demand import Demand, Need, Shape
 from zoe.scheduler.gang import fits_on, lacks, place_gang
+from zoe.scheduler.planner import Planner
 from zoe.scheduler.room import Room
 from zoe.scheduler.search import SEARCH_CELLS, SEARCH_STEPS, Wanted, _Search, search
+from zoe.scheduler.sharing import Sharing
 
 Asked = list[tuple[int, int, int, bool, bool]]
 """By need: cores and memory of each, how many, whether on the first node only, whether apart."""
@@ -142,10 +144,10 @@ def test_the_steps_are_bounded() -> None:
     room = cluster(*[(17, 18)] * 8)
     tried = _Search(room, hard(room), False, SEARCH_STEPS)
     tried.places()
-    assert 0 <= tried._steps < SEARCH_STEPS
+    assert 0 <= tried.steps < SEARCH_STEPS
     few = _Search(room, hard(room), False, 5)
     assert few.places() is None
-    assert few._steps == 0
+    assert few.steps == 0
 
 
 def test_nothing_is_tried_where_there_is_too_much_to_try() -> None:
@@ -171,3 +173,17 @@ def test_the_same_is_found_each_time(seed: list[int]) -> None:
     )
     assume(first is not None)
     assert first == second
+
+
+def test_all_searches_of_a_plan_share_its_steps() -> None:
+    planner = Planner(Sharing())
+    planner.set_nodes(nodes(*[(17, 18)] * 8))
+    room = planner.room
+    planner.plan(20.0)
+    assert room.search_steps == SEARCH_STEPS
+    room.search_steps = 5
+    assert search(room, hard(room)) is None
+    assert room.search_steps == 0
+    assert search(room, hard(room)) is None
+    planner.plan(21.0)
+    assert room.search_steps == SEARCH_STEPS, "each plan has steps of its own"

@@ -23,7 +23,8 @@ from zoe.scheduler.lifecycle import Rules
 from zoe.scheduler.plan import Plan
 from zoe.scheduler.quota import is_over
 from zoe.scheduler.reasons import Usage, why_never, why_not
-from zoe.scheduler.state import Record, State
+from zoe.scheduler.record import Record
+from zoe.scheduler.state import State
 
 REPORTED = 100
 """Places of the queue whose position and reasons are always exact."""

@@ -21,7 +21,8 @@ from zoe.model.execution import (
 from zoe.model.zapp import Condition
 from zoe.scheduler import words
 from zoe.scheduler.decisions import StartInstance, StopInstance
-from zoe.scheduler.state import Record, State, is_completed
+from zoe.scheduler.record import Record, is_completed
+from zoe.scheduler.state import State
 
 LONGEST_BACKOFF_SECONDS = 60.0
 

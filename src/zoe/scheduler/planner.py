@@ -25,6 +25,7 @@ from zoe.scheduler.queue import CHANGING, POLICIES, Growing, Order
 from zoe.scheduler.quota import Ledger, charge_start
 from zoe.scheduler.rank import rank_of
 from zoe.scheduler.room import Room
+from zoe.scheduler.search import SEARCH_STEPS
 from zoe.scheduler.sharing import Sharing
 from zoe.scheduler.stock import Places
 
@@ -320,6 +321,7 @@ class Planner:
         if self.fairness is not None:
             self.fairness.begin_plan(now)
         self.drop_claims()
+        self.room.search_steps = SEARCH_STEPS
         self.ledger.begin_plan()
         known, retry_at = self.blocked_at(now), self._found_blocked[2]
         plan = self._generation(self, now)

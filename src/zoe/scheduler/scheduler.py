@@ -44,9 +44,10 @@ from zoe.scheduler.history import History
 from zoe.scheduler.lifecycle import Rules
 from zoe.scheduler.planner import Planner
 from zoe.scheduler.reasons import NEVER
+from zoe.scheduler.record import Record
 from zoe.scheduler.sharing import Sharing
 from zoe.scheduler.snapshot import Snapshot, freeze
-from zoe.scheduler.state import Executions, Record, State
+from zoe.scheduler.state import Executions, State
 
 
 @dataclass(frozen=True, slots=True)

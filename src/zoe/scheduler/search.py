@@ -14,7 +14,7 @@ from zoe.scheduler.stock import Places
 SEARCH_CELLS = 64
 """Needs times nodes; with more of them nothing is tried."""
 SEARCH_STEPS = 1000
-"""How many times so many instances are tried on a node, in one search."""
+"""How many times so many instances are tried on a node: in all searches of one plan together."""
 
 
 class Wanted(NamedTuple):
@@ -34,7 +34,13 @@ def search(
     """
     if len(wanted) < 2 or len(wanted) * len(room.nodes) > SEARCH_CELLS:
         return None  # one need alone misses nothing: its instances are all the same
-    return _Search(room, wanted, coming, steps).places()
+    if room.search_steps is not None:
+        steps = min(steps, room.search_steps)
+    tried = _Search(room, wanted, coming, steps)
+    found = tried.places()
+    if room.search_steps is not None:
+        room.search_steps -= steps - tried.steps
+    return found
 
 
 class _Search:
@@ -46,7 +52,7 @@ class _Search:
         ]
         self._left = [each.instances for each in wanted]
         self._chosen: list[Places] = [[] for _ in wanted]
-        self._steps = steps
+        self.steps = steps
         self._dead: set[object] = set()
         """From where it was found that there is no way on."""
         self._may_use = [
@@ -73,9 +79,9 @@ class _Search:
         if state in self._dead or not self._may_fit(need, at):
             return False
         for count in range(min(self._left[need], self._copies(need, at)), -1, -1):
-            if not self._steps:
+            if not self.steps:
                 return False
-            self._steps -= 1
+            self.steps -= 1
             self._take(need, at, count)
             if count:
                 self._chosen[need].append((self._nodes[at], count))

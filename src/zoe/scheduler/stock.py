@@ -38,6 +38,8 @@ class Stock:
         """What is free on all nodes that take instances."""
         self.delta: dict[int, list[int]] = {}
         """What is coming on a node, less what is free on it now, where these differ."""
+        self.search_steps: int | None = None
+        """How many more steps searches may take (:mod:`.search`); None: each as many as it may."""
         self.is_overdrawn = False
         """Whether more may be taken on a node than it has: the sums say nothing then."""
         self.is_open: list[bool] = []
