@@ -1,10 +1,10 @@
 """From what the scheduler knows to a plan, and from the plan to decisions and reasons."""
 
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from math import inf
 
 from zoe.model.change import Cause, Defer
@@ -17,12 +17,13 @@ from zoe.model.execution import (
     instance_id,
 )
 from zoe.scheduler import lifecycle, words
+from zoe.scheduler.blockers import why_clearing, why_no_room
 from zoe.scheduler.contender import Contender
 from zoe.scheduler.gang import fits, lacks
 from zoe.scheduler.lifecycle import Rules
 from zoe.scheduler.plan import Plan
 from zoe.scheduler.quota import is_over
-from zoe.scheduler.reasons import Usage, why_never, why_not
+from zoe.scheduler.reasons import why_never
 from zoe.scheduler.record import Record
 from zoe.scheduler.state import State
 
@@ -42,7 +43,7 @@ class Allocator:
     def __init__(self, state: State, rules: Rules) -> None:
         self._state = state
         self._planner = state.planner
-        self._planner.why_not = self._why_not
+        self._planner.why_not = partial(why_no_room, state)
         self._rules = rules
         self._never: dict[int, Reason | None] = {}
         self._reasons: dict[int, Reason] = {}
@@ -91,7 +92,7 @@ class Allocator:
         not fit beside.
         """
         planner, contender = self._planner, self._planner.contenders[execution_id]
-        if planner.is_excluded(contender):
+        if planner.reach.excludes(contender):
             return True
         if self._is_over_quota(contender):  # elastic instances may have filled the quota
             return not (planner.sharing.reclaim and planner.lent)
@@ -116,7 +117,7 @@ class Allocator:
         reasons = dict(plan.reasons)
         if plan.blocked in self._reasons:
             reasons.setdefault(plan.blocked, self._reasons[plan.blocked])
-        reasons.update((each, self._clearing(each)) for each in planner.claims)
+        reasons.update((each, why_clearing(self._state, each)) for each in planner.claims)
         reasons.update(self._quota_reasons())
         self._untold.update(
             each
@@ -149,14 +150,14 @@ class Allocator:
         planner, state = self._planner, self._state
         services = dict(execution.zapp.services())
         with self.imagined(execution) as contender:
-            if planner.is_excluded(contender):
-                return [], why_never(state.nodes.values(), planner.least(contender))
+            if planner.reach.excludes(contender):
+                return [], why_never(state.nodes.values(), planner.reach.least(contender))
             if self._is_over_quota(contender):
                 return [], self._why_over_quota(contender)
             plan = self._plan()
             planner.undo(plan)
             if contender.id in planner.claims:
-                return [], self._clearing(contender.id, plan)
+                return [], why_clearing(self._state, contender.id, plan)
             placed = [one for one in plan.grants if one.contender is contender]
             if not placed and lacks(contender):
                 position = planner.waiting.position(contender.id)
@@ -263,31 +264,15 @@ class Allocator:
             contender.elastic_missing[number] = len(missing)
         self._planner.refresh(contender)
 
-    def _why_not(self, contender: Contender) -> Reason:
-        needs, fittings = contender.demand.needs, contender.fittings
-        fitting_of = {need.service: each for need, each in zip(needs, fittings, strict=True)}
-        wanted = [(lack, fitting_of[lack.service]) for lack in lacks(contender)]
-        kept = list(self._kept()) if self._planner.keeping else ()
-        return why_not(self._planner.room, wanted, self._usage, kept)
-
-    def _kept(self) -> Iterator[tuple[Execution, int]]:
-        """Yield who has elastic instances that are not to be taken back, and how many."""
-        for execution_id in sorted(self._planner.keeping):
-            contender = self._planner.contenders[execution_id]
-            has = (sum(counts.values()) for counts in contender.elastic)
-            kept = sum(map(min, has, contender.minimum or ()))
-            if kept:
-                yield self._state.records[execution_id].base, kept
-
     def _why_never(self, record: Record) -> Reason | None:
         """Say why it could not start on empty nodes: found out once for each state of the nodes."""
         execution_id = record.base.id
         contender = self._planner.contenders[execution_id]
-        if not self._planner.is_excluded(contender):
+        if not self._planner.reach.excludes(contender):
             return None
         if execution_id not in self._never:
             nodes = self._state.nodes.values()
-            self._never[execution_id] = why_never(nodes, self._planner.least(contender))
+            self._never[execution_id] = why_never(nodes, self._planner.reach.least(contender))
         return self._never[execution_id]
 
     def _is_over_quota(self, contender: Contender) -> bool:
@@ -311,16 +296,6 @@ class Allocator:
         return self._planner.ledger.why_over(
             contender, lambda execution_id: words.title(records[execution_id].base)
         )
-
-    def _usage(self, node: int | None) -> Iterator[Usage]:
-        """Yield who holds how much on a node, or (with None) anywhere."""
-        planner, records = self._planner, self._state.records
-        if node is None:
-            for each, record in self._state.admitted.items():
-                yield record.base, planner.contenders[each].holds()
-        else:
-            for each in sorted(planner.holders.get(node, ())):
-                yield records[each].base, planner.contenders[each].holds_on(node)
 
     def _carry_out(self, plan: Plan) -> bool:
         """Turn a plan into decisions; whether it may have made another one possible."""
@@ -382,31 +357,6 @@ class Allocator:
             )
         why = lifecycle.waits_for(record, service) or f"has room on {node}"
         state.set_instance(record, instance, why)
-
-    def _clearing(self, execution_id: int, imagined: Plan | None = None) -> Reason:
-        """Say whose instances have to go before an execution gets the room that is held for it.
-
-        ``imagined`` is a plan that is not carried out.
-        """
-        planner = self._planner
-        held = planner.claims[execution_id]
-        going: Counter[int] = Counter()
-        for node in {node for _, places in held for node, _ in places}:
-            for each in planner.holders.get(node, set()) & planner.stopping:
-                going[each] += sum(counts.get(node, 0) for counts in planner.contenders[each].going)
-        for one in imagined.take_back if imagined else ():
-            if one.for_id == execution_id:
-                going[one.lending.contender.id] += one.instances
-        said = []
-        for each, count in sorted((+going).items()):
-            record = self._state.records[each]
-            title = words.title(record.base)
-            if record.is_active:
-                counted = words.counted(count, "elastic instance")
-                said.append(f"{counted} of {title} to be taken back")
-            else:
-                said.append(f"{title} to stop")
-        return Reason("making-room", f"waiting for {words.listed(said or ['room to be cleared'])}")
 
 
 def _newest(record: Record, service: str, node: str) -> list[ServiceInstance]:

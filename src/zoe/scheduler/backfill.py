@@ -101,7 +101,7 @@ def reserve(
         for each in planned
         if not contenders[each].is_admitted and contenders[each].has_estimate
     ]
-    ends = planner.ends.copy() if new else planner.ends
+    ends = planner.ends.in_order.copy() if new else planner.ends.in_order
     for each in new:
         insort(ends, each)
     last = len(ends) - 1

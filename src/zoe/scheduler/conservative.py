@@ -123,7 +123,7 @@ def timetable(planner: "Planner", now: float, planned: Mapping[int, Gang]) -> Ti
         for each in planned
         if not contenders[each].is_admitted and contenders[each].has_estimate
     )
-    for end, execution_id in merge(planner.ends, new):
+    for end, execution_id in merge(planner.ends.in_order, new):
         parts = (
             (node, (each.cores * count, each.memory * count, each.gpus * count))
             for each, places in given_back(contenders[execution_id], planned.get(execution_id, []))

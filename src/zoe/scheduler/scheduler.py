@@ -15,11 +15,10 @@ from zoe.model.execution import (
     ExitReason,
     InstanceStatus,
     Outcome,
-    Reason,
-    ServiceInstance,
 )
 from zoe.model.quota import EXCEEDS_QUOTA, Accounts
 from zoe.scheduler import lifecycle, words
+from zoe.scheduler.admission import Admission
 from zoe.scheduler.allocator import Allocator
 from zoe.scheduler.decisions import Decision, StartInstance, StopInstance, WakeAt
 from zoe.scheduler.events import (
@@ -48,18 +47,6 @@ from zoe.scheduler.record import Record
 from zoe.scheduler.sharing import Sharing
 from zoe.scheduler.snapshot import Snapshot, freeze
 from zoe.scheduler.state import Executions, State
-
-
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """Whether an execution would start now, where its essential instances would go, or why not."""
-
-    fits_now: bool
-    can_ever_fit: bool
-    placements: tuple[ServiceInstance, ...]
-    reasons: tuple[Reason, ...]
-    queue_position: int | None = None
-    """Its place in the queue, from 1, if it would wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +91,7 @@ class Scheduler:
     @property
     def shares(self) -> Accounts:
         """What users and teams may have, as it was last set."""
-        return self._planner.shares
+        return self._planner.ledger.shares
 
     @property
     def next_wake(self) -> float | None:
