@@ -1,7 +1,7 @@
 """The scheduler: one event in, decisions out; the only way to change what it knows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 
 from zoe.model.change import Cause, Forget, SetBalances, SetNodes
@@ -18,6 +18,7 @@ from zoe.model.execution import (
 )
 from zoe.model.quota import EXCEEDS_QUOTA, Accounts
 from zoe.scheduler import lifecycle, words
+from zoe.scheduler.account import closed
 from zoe.scheduler.admission import Admission
 from zoe.scheduler.allocator import Allocator
 from zoe.scheduler.decisions import Decision, StartInstance, StopInstance, WakeAt
@@ -46,15 +47,7 @@ from zoe.scheduler.reasons import NEVER
 from zoe.scheduler.record import Record
 from zoe.scheduler.sharing import Sharing
 from zoe.scheduler.snapshot import Snapshot, freeze
-from zoe.scheduler.state import Executions, State
-
-
-@dataclass(frozen=True, slots=True)
-class StopRetry:
-    """Failed attempts to have an instance stopped, and when it is asked again, if that is due."""
-
-    failures: int
-    at: float | None
+from zoe.scheduler.state import Executions, State, StopRetry
 
 
 class Scheduler:
@@ -202,9 +195,12 @@ class Scheduler:
                 self._planner.set_shares(shares)
                 self._allocator.shares_set()
                 self._unsettled = True
+            case BalancesRestored(balances) if self._planner.fairness is not None:
+                self._planner.fairness.restore(balances, self._state.now)
             case BalancesRestored(balances):
-                if self._planner.fairness is not None:
-                    self._planner.fairness.restore(balances, self._state.now)
+                half_life = self._planner.sharing.half_life_seconds
+                if ended := closed(balances, self._state.now, half_life):
+                    self._state.decisions.append(SetBalances(ended))
             case WokeUp():
                 self._wake = None  # an alarm that rang early is set again
 

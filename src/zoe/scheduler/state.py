@@ -6,7 +6,7 @@ a decision of the present call.
 
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from zoe.model.change import Cause, SetInstance, SetStatus
@@ -245,3 +245,11 @@ def _room_of(instance: ServiceInstance | None) -> _Held | None:
 def _execution_of(instance_id: str) -> int:
     head = instance_id.partition("/")[0]
     return int(head) if head.isdecimal() else -1
+
+
+@dataclass(frozen=True, slots=True)
+class StopRetry:
+    """Failed attempts to have an instance stopped, and when it is asked again, if that is due."""
+
+    failures: int
+    at: float | None
