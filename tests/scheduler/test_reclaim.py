@@ -125,6 +125,27 @@ def test_it_never_costs_more_than_it_gives(
     assert taken(plan) == ({1: 5} if is_worth else {})
 
 
+def test_who_would_gain_too_little_is_judged_again_later() -> None:
+    planner = planner_of(13)
+    submit(planner, 1, 5, 5, runs=100.0)
+    submit(planner, 2, 3, runs=1000.0)
+    assert taken(submit(planner, 3, 5, now=60.0)) == {}, "it gains 40 s, the other loses 50 s"
+    planner.forget(2, 61.0)
+    plan = replan(planner, 61.0)
+    assert (taken(plan), plan.blocked, plan.retry_at) == ({}, 3, 64.0), "a tenth of the 40 s"
+    assert taken(replan(planner, 64.0)) == {1: 2}, "it gains 36 s, the other loses 20 s"
+
+
+def test_who_has_waited_for_too_long_takes_whatever_it_costs() -> None:
+    for patience, expected in ((1000.0, {}), (5.0, {1: 4})):
+        planner = planner_of(11, patience_seconds=patience)
+        submit(planner, 1, 5, 5, runs=100.0)
+        submit(planner, 2, 1, runs=1000.0)
+        submit(planner, 3, 5, now=60.0)
+        planner.forget(2, 66.0)
+        assert taken(replan(planner, 66.0)) == expected
+
+
 def test_nothing_is_lost_that_is_handed_over() -> None:
     planner = planner_of(10)
     submit(planner, 1, 5, 5, runs=100.0, hands_over=True)

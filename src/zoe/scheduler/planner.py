@@ -264,7 +264,7 @@ class Planner:
         """Yield who waits, in order: first those who have waited too long, the oldest first."""
         overdue = set()
         for submitted_at, execution_id in self.by_age:
-            if now - submitted_at <= self.sharing.patience_seconds:
+            if not self.sharing.is_overdue(submitted_at, now):
                 break
             overdue.add(execution_id)
             contender = self.contenders[execution_id]

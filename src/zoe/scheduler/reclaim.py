@@ -33,10 +33,16 @@ def clear(planner: "Planner", contender: Contender, plan: "Plan", now: float) ->
     """Choose the elastic instances that together make room for an essential set.
 
     Those that lose least come first, of equal ones the newest. No more than needed, none that would
-    be idle, and none at all if not even all of them would do, or if it is not worth it.
+    be idle, and none at all if not even all of them would do, or if it is not worth it. Who has
+    waited for longer than the patience, or is owed a guaranteed share, gets it whatever it costs.
     """
     is_due = _is_due(planner, contender)
-    if (now < contender.spared_until and not is_due) or not _could_do(planner, contender):
+    is_overdue = planner.sharing.is_overdue(contender.demand.submitted_at, now)
+    is_weighed = not (is_due or is_overdue)
+    if not _could_do(planner, contender):
+        return []
+    if is_weighed and now < contender.spared_until:
+        plan.retry_at = min(plan.retry_at, contender.spared_until)
         return []
     retry_at = plan.retry_at
     lent = takeable(planner, contender, plan, now, spares_minimum=not is_due)
@@ -47,7 +53,9 @@ def clear(planner: "Planner", contender: Contender, plan: "Plan", now: float) ->
     taken = sum(one.instances for one in plan.take_back)
     if sum(count for _, count in chosen) > planner.sharing.reclaim_per_plan - taken:
         return []
-    return chosen if is_due or _is_worth(planner, contender, chosen, plan, now) else []
+    if is_weighed and not _is_worth(planner, contender, chosen, plan, now):
+        return []
+    return chosen
 
 
 def takeable(

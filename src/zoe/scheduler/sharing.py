@@ -37,3 +37,7 @@ class Sharing:
     """Of several nodes with room: the fullest (``pack``), the emptiest (``spread``), ``random``."""
     seed: int = 0
     """Of the random rank."""
+
+    def is_overdue(self, submitted_at: float, now: float) -> bool:
+        """Whether an execution has waited for longer than anybody is to wait for others."""
+        return now - submitted_at > self.patience_seconds
