@@ -139,8 +139,10 @@ class Master:
         ended = replace(instance, status=InstanceStatus.STOPPED, exit=exit, stopped_at=now)
         await self.record(SetInstance(replace(ended, ready=False), now, f"{instance.id} stopped."))
 
-    async def run(self, execution_id: int, *, elastic: int = 1) -> list[ServiceInstance]:
-        """Let an execution run: everything essential and some elastic instances."""
+    async def run(
+        self, execution_id: int, *, elastic: int = 1, gpus: tuple[str, ...] = ()
+    ) -> list[ServiceInstance]:
+        """Let an execution run: everything essential, the first on ``gpus``, and some elastic."""
         execution = await self.store.get(execution_id)
         await self.status(execution, ExecutionStatus.QUEUED, ExecutionStatus.STARTING)
         instances = []
@@ -153,6 +155,7 @@ class Master:
                     essential=ordinal < service.essential,
                     node=f"node-{1 + (number + ordinal) % 2}",
                     address=f"127.20.{number}.{ordinal + 1}",
+                    gpus=gpus if (number, ordinal) == (0, 0) else (),
                 )
                 instances.append(
                     await self.instance(

@@ -22,6 +22,7 @@ from zoe.model.resources import CORE, Resources
 from zoe.model.zapp import Framework, Kind, ReadyCheck, Service, ZApp
 
 NODE = "node-a"
+GPUS = ("a", "b")
 PATIENCE_SECONDS = 60.0
 SERVE = """
 import http.server, os, sys
@@ -178,7 +179,7 @@ class FakeWorld:
     def __post_init__(self) -> None:
         self.logs_dir = self.folder / "logs"
         self.engine = FakeEngine(
-            [Node(NODE, Resources(64 * CORE, 2**36))],
+            [Node(NODE, Resources(64 * CORE, 2**36, len(GPUS)), gpus=GPUS)],
             behaviour=lambda _, instance: self.programs[instance.service].behaviour,
             logs_dir=self.logs_dir,
         )
@@ -214,7 +215,7 @@ class ProcessWorld:
             logs_dir=self.logs_dir,
             workspaces_dir=self.data_dir / "workspaces",
             node_name=NODE,
-            **{**self.options, **options},
+            **{"gpus": GPUS, **self.options, **options},
         )
         self.opened.append(backend)
         return backend

@@ -65,7 +65,7 @@ FULL = ZApp(
                     ready=ReadyCheck(TcpCheck(1)),
                     restart=RestartPolicy("on-failure", 2, 1e-3),
                     shrink=ShrinkHook(("drain",), 60.0),
-                    speedup=Speedup(0.95),
+                    speedup=Speedup(points=((2, 1.9), (8, 5.0))),
                     volumes=(VolumeMount("datasets", "/data", True),),
                     labels=("ssd",),
                 ),
@@ -118,13 +118,14 @@ def instance(
     at: float = 5.0,
 ) -> SetInstance:
     made = ServiceInstance(
-        execution_id, service, ordinal, ordinal == 0, status, "node-1", attempt, placed_at=0.1
-    )
+        execution_id, service, ordinal, ordinal == 0, status, "node-1", attempt, placed_at=0.1,
+        gpus=("GPU-1", "0"),
+    )  # fmt: skip
     return SetInstance(made, at, f"it is {status}")
 
 
 NODES = (
-    Node("b", Resources(4000, 2**34, 2), labels=frozenset({"ssd", "gpu"})),
+    Node("b", Resources(4000, 2**34, 2), labels=frozenset({"ssd", "gpu"}), gpus=("3", "GPU-1")),
     Node("a", Resources(8000, 2**35), foreign=Resources(1, 1), message="tired"),
 )
 

@@ -105,6 +105,19 @@ def test_memory_is_in_bytes() -> None:
     assert load_settings({}, {}, [])[0].process_memory_bytes == 0
 
 
+def test_gpus_are_named() -> None:
+    def ids(text: str) -> object:
+        return load_settings({"process_gpus": text}, {}, [])[0].process_gpu_ids
+
+    assert ids("0, 1") == ("0", "1")
+    assert ids("GPU-8f6e") == ("GPU-8f6e",)
+    assert ids("none") == ()
+    assert ids("") is None
+    for text, said in (("0,,1", "with commas between"), ("1,1", "named twice")):
+        wrong(said, {"process_gpus": text}, {})
+    wrong("at most 1024", {"process_gpus": ",".join(map(str, range(1025)))}, {})
+
+
 def test_a_wrong_secret_is_not_shown(tmp_path: Path) -> None:
     file = write(tmp_path / "zoe.toml", "token = 12345\n")
     assert "12345" not in wrong("token: this value is not allowed", {}, {}, file)

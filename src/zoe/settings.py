@@ -21,6 +21,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from zoe.model import units
 from zoe.model.errors import Problem, ZoeError
+from zoe.model.limits import MAX_GPUS
 
 SECRETS = frozenset({"database_url", "token"})
 """Settings that are never shown."""
@@ -33,6 +34,21 @@ def _check_memory(text: str) -> str:
     if text not in _ALL:
         units.memory_bytes(text)
     return text
+
+
+def _check_gpus(text: str) -> str:
+    gpus = _gpus_of(text)
+    if not all(re.fullmatch(r"[A-Za-z0-9_./:-]{1,64}", gpu) for gpu in gpus):
+        raise ValueError("name the GPUs with commas between, as 0,1 or GPU-8f6e; or say none")
+    if len(set(gpus)) < len(gpus):
+        raise ValueError("a GPU is named twice")
+    if len(gpus) > MAX_GPUS:
+        raise ValueError(f"at most {MAX_GPUS} GPUs can be given away")
+    return text
+
+
+def _gpus_of(text: str) -> tuple[str, ...]:
+    return () if text in ("", "none") else tuple(part.strip() for part in text.split(","))
 
 
 class Settings(BaseModel):
@@ -75,6 +91,8 @@ class Settings(BaseModel):
     """Cores of this machine to give away; 0: all it has."""
     process_memory: Annotated[str, AfterValidator(_check_memory)] = "0"
     """Memory of this machine to give away, as 16GiB; 0: nine tenths of what it has."""
+    process_gpus: Annotated[str, AfterValidator(_check_gpus)] = ""
+    """GPUs of this machine to give away, as 0,1; none: none; empty: all NVIDIA ones it has."""
     process_node: str = ""
     """Name of this machine as a node; empty: its host name."""
     process_shared: bool = False
@@ -98,6 +116,8 @@ class Settings(BaseModel):
     """How many times in an hour elastic instances of one execution are taken back at most."""
     lost_seconds: Annotated[float, Field(ge=0)] = 3600.0
     """Work that an instance which is taken back is thought to lose at most, if it has no hook."""
+    growth_gain: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """What one more elastic instance with a speed-up curve adds at least, while others wait."""
     backfill: Literal["easy", "conservative", "none"] = "easy"
     """Who may overtake: who delays not the first that is blocked, who delays nobody, or nobody."""
     backfill_depth: Annotated[int, Field(ge=1)] = 1000
@@ -146,6 +166,11 @@ class Settings(BaseModel):
     def process_memory_bytes(self) -> int:
         """Memory of this machine to give away, in bytes; 0: nine tenths of what it has."""
         return 0 if self.process_memory in _ALL else units.memory_bytes(self.process_memory)
+
+    @property
+    def process_gpu_ids(self) -> tuple[str, ...] | None:
+        """The GPUs of this machine to give away; None: those that are found."""
+        return _gpus_of(self.process_gpus) if self.process_gpus else None
 
     @property
     def logs_dir(self) -> Path:

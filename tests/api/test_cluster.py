@@ -7,7 +7,9 @@ import httpx2
 import pytest
 
 from api_serving import BROKEN, DASK, Api, machines, serving
+from zoe.model.cluster import Node
 from zoe.model.execution import Execution, ExecutionStatus
+from zoe.model.resources import Resources
 from zoe.model.rest import ReadyView, VersionView, WhoView
 from zoe.model.rest_cluster import NodePage, PlanView
 from zoe.rpc.keys import server_keys
@@ -59,6 +61,30 @@ async def test_nodes_say_what_is_reserved_and_by_whom(api: Api, admin: httpx2.As
             node.capacity.cores_milli - node.foreign.cores_milli - node.reserved.cores_milli
         )
     assert {each.execution_id for node in page.items for each in node.instances} == {id}
+
+
+async def test_who_holds_which_gpu_is_shown(api: Api, admin: httpx2.AsyncClient) -> None:
+    await api.master.nodes(
+        Node("node-1", Resources(8000, 2**35, 2), gpus=("a", "b")),
+        Node("node-2", Resources(8000, 2**35, 1), images=frozenset({"y", "x"})),
+    )
+    id = (await admin.post("/api/v1/executions", json={"document": DASK})).json()["id"]
+    (first, *_) = await api.master.run(id, gpus=("b", "c"))
+    shown = {
+        each["id"]: each
+        for each in (await admin.get(f"/api/v1/executions/{id}")).json()["instances"]
+    }
+    assert [each["gpus"] for each in shown.values() if each["gpus"]] == [["b", "c"]]
+    assert shown[first.id]["gpus"] == ["b", "c"]
+    page = NodePage.model_validate((await admin.get("/api/v1/nodes")).json())
+    assert [node.images for node in page.items] == [None, ["x", "y"]]
+    told = {
+        node.name: [(gpu.id, gpu.instance, gpu.gone) for gpu in node.gpus] for node in page.items
+    }
+    assert told == {
+        "node-1": [("a", None, False), ("b", first.id, False), ("c", first.id, True)],
+        "node-2": [("0", None, False)],
+    }
 
 
 async def test_without_the_master_only_plans_are_refused(admin: httpx2.AsyncClient) -> None:

@@ -418,3 +418,39 @@ async def test_what_is_not_there_is_404(admin: httpx2.AsyncClient, method: str, 
         response = await admin.request(method, f"/api/v1/executions/{ref}{path}")
         assert code_of(response, 404) == "not-found"
         assert response.json()["detail"] == f"There is no execution {ref!r}."
+
+
+CURVED = """
+zoe: 4
+name: curved
+kind: service
+frameworks:
+  f:
+    services:
+      s:
+        command: [x]
+        count: {essential: 1, elastic: 5}
+        speedup: {points: [{instances: 2, speed: 1.05}]}
+"""
+
+
+async def test_why_says_who_does_not_grow_for_the_sake_of_others(
+    api: Api, admin: httpx2.AsyncClient
+) -> None:
+    async def why() -> list[str]:
+        return [
+            each["code"] for each in (await admin.get("/api/v1/executions/1/why")).json()["reasons"]
+        ]
+
+    async def wait_because(code: str) -> None:
+        await api.master.record(Defer(2, 1, 0.0, (Reason(code, "it waits"),)))
+
+    await admin.post("/api/v1/executions", json={"document": CURVED})
+    await api.master.run(1, elastic=0)
+    assert await why() == [], "nobody waits"
+    await admin.post("/api/v1/executions", json={"document": CURVED})
+    await api.master.status(await api.store.get(2), ExecutionStatus.QUEUED)
+    await wait_because("over-quota")
+    assert await why() == [], "who waits does not wait for room"
+    await wait_because("behind")
+    assert await why() == ["little-gain"]

@@ -56,6 +56,22 @@ async def status(backend: FakeBackend, number: int = 0) -> tuple[InstanceStatus,
     return one.status, one.ready, one.exit
 
 
+async def test_a_node_that_tells_its_images_runs_nothing_else(time: Time) -> None:
+    engine, backend = world(time)
+    engine.set_node(replace(A, images=frozenset({"spark:3"})))
+    service = replace(SERVICE, image="spark:4")
+    execution = make_execution(service)
+    with pytest.raises(Retryable, match="node-a has no image spark:4"):
+        await backend.start(execution, make_instance(execution))
+    node, _ = (await backend.observe()).nodes
+    assert node.images == {"spark:3"}
+    engine.set_node(replace(A, images=frozenset({"spark:3", "spark:4"})))
+    await backend.start(execution, make_instance(execution))
+    engine.set_node(A)
+    await backend.start(execution, make_instance(execution, ordinal=1))
+    assert len((await backend.observe()).instances) == 2
+
+
 async def test_an_instance_lives_by_its_script(time: Time) -> None:
     does = Behaviour(start_seconds=2, ready_seconds=3, run_seconds=10)
     _, backend = world(time, does)

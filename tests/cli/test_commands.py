@@ -12,6 +12,7 @@ from shell import Shell
 
 from api_serving import BROKEN, DASK, machines, write_log
 from zoe.model.change import Cause, Defer, Foretell, Forget, SetInstance, SetStatus
+from zoe.model.cluster import Node
 from zoe.model.execution import (
     ExecutionEnd,
     ExecutionStatus,
@@ -20,6 +21,7 @@ from zoe.model.execution import (
     Outcome,
     Reason,
 )
+from zoe.model.resources import Resources
 
 
 async def test_submitting_and_looking(shell: Shell) -> None:
@@ -39,6 +41,21 @@ async def test_submitting_and_looking(shell: Shell) -> None:
     assert "submitted by admin" in await shell.zoe("events", "night")
     await shell.api.master.nodes(*machines())
     assert "node-2" in await shell.zoe("nodes")
+
+
+async def test_gpus_are_shown_with_who_holds_them(shell: Shell) -> None:
+    await shell.zoe("submit", shell.write("dask.yaml", DASK), "--name", "night")
+    await shell.api.master.run(1)
+    assert "GPUS" not in await shell.zoe("show", "1")
+    await shell.zoe("submit", shell.write("dask.yaml", DASK), "--name", "day")
+    first, *_ = await shell.api.master.run(2, gpus=("b", "c"))
+    await shell.api.master.nodes(Node("node-1", Resources(8000, 2**35, 2), gpus=("a", "b")))
+    shown = await shell.zoe("show", "2")
+    assert "GPUS" in shown
+    assert " b,c " in shown
+    nodes = await shell.zoe("nodes")
+    assert f"node-1: {first.id} holds GPU b\n" in nodes
+    assert f"node-1: {first.id} holds GPU c, which is gone" in nodes
 
 
 async def test_output_is_prefixed_by_its_instance(shell: Shell) -> None:

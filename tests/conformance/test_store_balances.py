@@ -104,20 +104,33 @@ async def test_levels_after_a_restart_are_those_before(store: Store) -> None:
         assert reign.levels() == pytest.approx(before, rel=1e-9)
 
 
+async def test_what_another_policy_did_not_count_is_held_against_nobody(store: Store) -> None:
+    reign = Reign(store, await lead(store))
+    execution_id = await reign.start("ann", "", 2)
+    reign.now += HALF_LIFE
+    reign = await (await reign.next("fifo")).restored()
+    assert [(each.held[0], each.average[0]) for each in await store.balances()] == [(0, 1000.0)]
+    reign.now += HALF_LIFE
+    await reign.handle(InstanceStopped(f"{execution_id}/f.s/0", 1, Exit(ExitReason.COMPLETED)))
+    reign.now += 8 * HALF_LIFE
+    reign = await (await reign.next()).restored()
+    assert reign.levels()["('', 'ann')"] == pytest.approx(0.5**9 * 1000 / 8000)
+
+
 class Reign:
     """A master of a scheduler alone, whose time is ours."""
 
-    def __init__(self, store: Store, epoch: int, now: float = 1e9) -> None:
+    def __init__(self, store: Store, epoch: int, now: float = 1e9, policy: str = "fair") -> None:
         self.store = store
         self.epoch = epoch
         self.now = now
-        self.scheduler: Scheduler = scheduler_of(policy="fair", half_life_seconds=HALF_LIFE)
+        self.scheduler: Scheduler = scheduler_of(policy=policy, half_life_seconds=HALF_LIFE)
         self.nodes = NodesObserved((Node("n", Resources(8000, 2**34)),))
 
-    async def next(self) -> "Reign":
+    async def next(self, policy: str = "fair") -> "Reign":
         """Return the next one: this one leaves nothing but what it has recorded."""
         await self.store.resign(self.epoch)
-        return Reign(self.store, await lead(self.store), self.now)
+        return Reign(self.store, await lead(self.store), self.now, policy)
 
     async def restored(self) -> "Reign":
         """Take over."""

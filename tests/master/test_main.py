@@ -15,6 +15,7 @@ def test_every_setting_of_sharing_reaches_the_scheduler() -> None:
         "half_life_seconds": 1.0,
         "reclaim": False,
         "grant_seconds": 2.0,
+        "growth_gain": 0.3,
         "reclaim_per_plan": 3,
         "reclaim_per_hour": 4,
         "lost_seconds": 5.0,

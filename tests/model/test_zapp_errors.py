@@ -155,7 +155,17 @@ def test_a_document_that_cannot_be_read(text: str, expected: str) -> None:
         ("restart: {attempts: 0}", "8:29: S.restart.attempts: must be at least 1"),
         ("speedup: {parallel_fraction: 2}", "8:38: S.speedup.parallel_fraction: must be at most"
          " 1"),
-        ("speedup: {}", "8:9: S.speedup.parallel_fraction: is required"),
+        ("speedup: {}", "8:9: S.speedup: must have exactly one of parallel_fraction and points"),
+        ("speedup: {points: []}", "8:27: S.speedup.points: must not be empty"),
+        ("speedup: {points: [{instances: 1, speed: 1}]}", "8:40: S.speedup.points.0.instances: must"
+         " be at least 2"),
+        ("speedup: {points: [{instances: 2, speed: 0.9}]}", "8:50: S.speedup.points.0.speed: must"
+         " be at least 1"),
+        ("speedup: {points: [{instances: 2, speed: 2}, {instances: 2, speed: 3}]}",
+         "8:66: S.speedup.points.1.instances: is not more than the 2 of the point before"),
+        ("speedup: {points: [{instances: 2, speed: 2}, {instances: 4, speed: 1.9}]}",
+         "8:76: S.speedup.points.1.speed: is less than the 2 of 2 instances (what more instances"
+         " make slower they need not do: end the curve before)"),
         ("process: {command: x}", "8:28: S.process.command: must be a list (as in [sleep, 60]; for"
          " a shell, [sh, -c, ...])"),
         ("<<: 3", "8:9: S.<<: only mappings can be merged"),

@@ -82,6 +82,15 @@ class JudgingStore:
         """What is used of quotas that were lowered: it only gets less."""
         self.story: list[str] = []
 
+    def check_image(self, instance: ServiceInstance) -> None:
+        """Whoever comes to a node finds its image there; who stays may have lost it since."""
+        execution = self.store[instance.execution_id]
+        known = {one.id: one.node for one in execution.instances}
+        if instance.is_placed and known.get(instance.id) != instance.node:
+            (node,) = [each for each in self.scheduler.nodes if each.name == instance.node]
+            image = execution.zapp.service(instance.service).image
+            assert not image or node.images is None or image in node.images
+
     def tell(self, event: Event, *, judged: bool = True) -> None:
         """Hand an event to the scheduler; record its decisions, and keep its effects for later."""
         self.story.append(f"{self.now:g} {event}")
@@ -94,6 +103,7 @@ class JudgingStore:
                 case SetStatus():
                     self.record_status(decision)
                 case SetInstance(instance):
+                    self.check_image(instance)
                     self.record_instance(instance)
                     cause = decision.cause
                     if cause is not None and cause.for_execution is not None:

@@ -84,19 +84,25 @@ class Container:
     status: InstanceStatus = InstanceStatus.RUNNING
     ready: bool = False
     exit: Exit | None = None
+    gpus: tuple[str, ...] = ()
+
+
+APART = ("quotas", "scales", "gpus", "images")
+"""Options of the world, not of the scheduler."""
 
 
 class World(JudgingStore):
     """Users and back-end; ``chance`` decides everything."""
 
     def __init__(self, seed: int, options: dict[str, object]) -> None:
-        own = ("quotas", "scales")
-        super().__init__(seed, {key: value for key, value in options.items() if key not in own})
+        super().__init__(seed, {key: value for key, value in options.items() if key not in APART})
         self.chance = random.Random(seed)
         self.lot = random.Random(seed)
         """Says who shares what: apart, so that a world is the same with and without quotas."""
         self.sharing = options.get("quotas")
         """True: with quotas, ``guarantees``: with a guaranteed share instead."""
+        self.with_gpus = bool(options.get("gpus"))
+        self.with_images = bool(options.get("images"))
         self.scales = bool(options.get("scales"))
         """Whether users often change what is wanted, and set minimums."""
         self.containers: dict[tuple[str, int], Container] = {}
@@ -110,8 +116,40 @@ class World(JudgingStore):
             )
             for number in range(self.chance.randint(1, 3))
         )
+        self.nodes = tuple(map(self.fitted, self.nodes))
         self.faults = True
         self.tell(NodesObserved(self.nodes))
+
+    def fitted(self, node: Node) -> Node:
+        """Return the node with other GPUs and images, in a world that has any.
+
+        Some GPUs are named, some only counted; some nodes tell their images, some get them.
+        """
+        if self.with_images:
+            some = frozenset(self.lot.sample("xyz", self.lot.randint(0, 3)))
+            node = replace(node, images=some if self.lot.random() < 0.6 else None)
+        if not self.with_gpus:
+            return node
+        count = self.lot.randint(0, 4)
+        named = tuple(self.lot.sample("abcde", count)) if self.lot.random() < 0.7 else ()
+        return replace(node, capacity=replace(node.capacity, gpus=count), gpus=named)
+
+    def asking(self, zapp: ZApp) -> ZApp:
+        """Return the application with wishes for GPUs and images, in a world that has any."""
+        if not (self.with_gpus or self.with_images):
+            return zapp
+        (framework,) = zapp.frameworks
+        services = tuple(
+            replace(
+                each,
+                resources=replace(
+                    each.resources, gpus=self.lot.choice((0, 1, 1, 2)) if self.with_gpus else 0
+                ),
+                image=self.lot.choice(("", "x", "y")) if self.with_images else "",
+            )
+            for each in framework.services
+        )
+        return replace(zapp, frameworks=(replace(framework, services=services),))
 
     def submit(self) -> None:
         execution = Execution(
@@ -119,7 +157,7 @@ class World(JudgingStore):
             f"e{self.next_id}",
             self.lot.choice("uv"),
             replace(
-                random_zapp(self.chance),
+                self.asking(random_zapp(self.chance)),
                 kind=self.lot.choice((Kind.BATCH, Kind.BATCH, Kind.INTERACTIVE)),
             ),
             self.now,
@@ -177,12 +215,22 @@ class World(JudgingStore):
             self.inbox.append(StartFailed(*key, "busy", True))
         elif chance < 0.13:
             self.inbox.append(StartFailed(*key, "no such image", False))
+        elif (why := self.gpu_trouble(instance)) and key not in self.containers:
+            self.inbox.append(StartFailed(*key, why, True))
         elif any(n.name == instance.node for n in self.nodes) and key not in self.containers:
-            self.containers[key] = Container(instance.node)
+            self.containers[key] = Container(instance.node, gpus=instance.gpus)
             if chance > 0.2:
                 self.inbox.append(InstanceStarted(*key, "10.0.0.1"))
             if chance > 0.95 and self.faults:
                 self.inbox.append(StartFailed(*key, "no answer, but it did start", True))
+
+    def gpu_trouble(self, instance: ServiceInstance) -> str:
+        """Return why a back-end could not give an instance its GPUs at this moment, if so."""
+        there = {gpu for n in self.nodes if n.name == instance.node for gpu in n.gpu_ids}
+        for each in self.containers.values():
+            if each.node == instance.node and each.status is not InstanceStatus.STOPPED:
+                there -= set(each.gpus)
+        return "" if there >= set(instance.gpus) else "a GPU is gone, or not free yet"
 
     def stop(self, effect: StopInstance, chance: float) -> None:
         key = (effect.instance_id, effect.attempt)
@@ -254,13 +302,15 @@ class World(JudgingStore):
                 nodes[number] = replace(node, status=status)
             case 1:
                 cores = self.chance.randint(1, 6) * 1000
-                nodes[number] = replace(node, capacity=Resources(cores, 8 * GIB))
+                smaller = replace(node, capacity=Resources(cores, 8 * GIB), gpus=())
+                nodes[number] = self.fitted(smaller)
             case 2 if len(nodes) > 1:
                 del nodes[number]
             case _:
                 names = {each.name for each in nodes}
                 name = next(f"n{i}" for i in range(9) if f"n{i}" not in names)
-                nodes.append(Node(name, Resources(4000, 8 * GIB), labels=frozenset({"ssd"})))
+                fresh = Node(name, Resources(4000, 8 * GIB), labels=frozenset({"ssd"}))
+                nodes.append(self.fitted(fresh))
         self.set_nodes(tuple(nodes))
 
     def set_nodes(self, nodes: tuple[Node, ...]) -> None:
@@ -279,7 +329,7 @@ class World(JudgingStore):
             self.nodes,
             tuple(
                 ObservedInstance(
-                    *key, each.node, each.status, each.ready, "10.0.0.1", exit=each.exit
+                    *key, each.node, each.status, each.ready, "10.0.0.1", each.exit, each.gpus
                 )
                 for key, each in self.containers.items()
                 if each.node not in hidden
@@ -348,7 +398,7 @@ class World(JudgingStore):
         """No more faults, and room for everybody: everything must come to its end."""
         self.faults = False
         self.set_shares(Accounts())
-        big = Resources(10_000, 64 * GIB)
+        big = Resources(10_000, 64 * GIB, 8 if self.with_gpus else 0)
         count = 20 if self.options.get("generation") == "rigid" else 3
         spare = [Node(f"spare{n}", big, labels=frozenset({"ssd"})) for n in range(count)]
         ready = [replace(each, status=NodeStatus.READY) for each in self.nodes]

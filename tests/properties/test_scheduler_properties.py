@@ -47,6 +47,10 @@ OPTIONS = [
     {"generation": "published", "quotas": True},
     {"generation": "malleable", "quotas": True},
     {"generation": "rigid", "quotas": True},
+    {"gpus": True, "policy": "fifo"},
+    {"images": True},
+    {"images": True, "gpus": True, "policy": "fair", "quotas": True},
+    {"gpus": True, "generation": "published", "start_attempts": 5},
 ]
 
 

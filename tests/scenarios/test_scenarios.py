@@ -26,7 +26,16 @@ from zoe.model.execution import (
 )
 from zoe.model.quota import Accounts, Quota, Team, User
 from zoe.model.resources import NOTHING, Resources
-from zoe.model.zapp import Condition, Framework, Kind, RestartPolicy, Service, ShrinkHook, ZApp
+from zoe.model.zapp import (
+    Condition,
+    Framework,
+    Kind,
+    RestartPolicy,
+    Service,
+    ShrinkHook,
+    Speedup,
+    ZApp,
+)
 from zoe.scheduler.decisions import Decision, ResizeInstance, StartInstance, StopInstance, WakeAt
 from zoe.scheduler.events import (
     BalancesRestored,
@@ -82,6 +91,10 @@ def read_service(words: list[str]) -> tuple[str, Service]:
                 needs[needed] = Condition(condition)
             case "monitor" | "spread":
                 fields[key] = True
+            case "image":
+                fields[key] = value
+            case "speedup":
+                fields[key] = read_speedup(value)
             case "labels":
                 fields["labels"] = tuple(value.split(","))
             case "grace":
@@ -92,6 +105,14 @@ def read_service(words: list[str]) -> tuple[str, Service]:
                 essential, _, elastic = word.partition("+")
                 fields["essential"], fields["elastic"] = int(essential), int(elastic or 0)
     return framework, Service(name, depends_on=needs, **fields)  # type: ignore[arg-type]
+
+
+def read_speedup(text: str) -> Speedup:
+    """Read ``0.95`` or ``2:1.9+4:3``."""
+    if ":" not in text:
+        return Speedup(float(text))
+    points = (point.split(":") for point in text.split("+"))
+    return Speedup(points=tuple((int(count), float(speed)) for count, speed in points))
 
 
 def read_zapp(name: str, lines: list[str], options: list[str]) -> ZApp:
@@ -138,20 +159,27 @@ def read_shares(lines: list[str]) -> Accounts:
 
 
 def read_node(text: str) -> Node:
-    """Read ``n1=8c/16g,ssd,foreign:1c,unreachable:no route``."""
+    """Read ``n1=8c/16g/2gpu,ssd,foreign:1c,gpus:a+b,images:x+y,unreachable:no route``."""
     name, _, rest = text.partition("=")
     size, *marks = rest.split(",")
     node = Node(name, read_resources(size))
     labels, status, message, foreign = set(), NodeStatus.READY, "", NOTHING
+    gpus: tuple[str, ...] = ()
+    images: frozenset[str] | None = None
     for mark in marks:
         key, _, value = mark.partition(":")
         if key in set(NodeStatus):
             status, message = NodeStatus(key), value.replace("_", " ")
+        elif key == "images":
+            images = frozenset(filter(None, value.split("+")))
+        elif key == "gpus":
+            gpus = tuple(value.split("+"))
         elif key == "foreign":
             foreign = read_resources(value)
         else:
             labels.add(key)
-    return Node(node.name, node.capacity, foreign, frozenset(labels), status, message)
+    known = frozenset(labels)
+    return Node(node.name, node.capacity, foreign, known, status, message, gpus, images)
 
 
 def show(decision: Decision) -> str:
@@ -190,6 +218,8 @@ def show(decision: Decision) -> str:
 
 def describe(instance: ServiceInstance) -> str:
     marks = [f"{instance.status} on {instance.node}"]
+    if instance.gpus:
+        marks.append(f"GPUs {'+'.join(instance.gpus)}")
     if instance.attempt > 1:
         marks.append(f"attempt {instance.attempt}")
     if instance.ready:
@@ -367,7 +397,9 @@ def read_option(text: str) -> tuple[str, object]:
     key, _, value = text.partition("=")
     if value in ("true", "false"):
         return key, value == "true"
-    return key, int(value) if value.isdecimal() else value
+    if value.replace(".", "", 1).isdecimal():
+        return key, float(value) if "." in value else int(value)
+    return key, value
 
 
 def read_exit(words: list[str]) -> Exit:

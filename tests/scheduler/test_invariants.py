@@ -1,5 +1,6 @@
 """The invariants find what is wrong: each is shown a state that breaks it."""
 
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
@@ -141,3 +142,29 @@ def test_what_lost_its_node_still_counts_and_what_has_completed_does_not() -> No
         check(instances((0, stopped)), shares=shares)
     lowered = frozenset({("user", "u", "cores_milli")})
     check(instances((0, stopped)), shares=shares, lowered=lowered)
+
+
+def on_gpus(*gpus: tuple[str, ...], status: InstanceStatus = RUNNING) -> Execution:
+    """Return instances on one node, each of which asks for one GPU."""
+    service = Service("s", resources=Resources(gpus=1), essential=len(gpus))
+    placed = tuple(
+        ServiceInstance(1, "f.s", number, True, status, "n1", gpus=ids)
+        for number, ids in enumerate(gpus)
+    )
+    return replace(
+        GOOD, zapp=ZApp("app", Kind.BATCH, (Framework("f", (service,)),)), instances=placed
+    )
+
+
+def test_a_gpu_belongs_to_one() -> None:
+    nodes = (Node("n1", Resources(gpus=2), gpus=("a", "b")),)
+    waiting = InstanceStatus.WAITING
+    check(on_gpus(("b",), ("a",)), nodes=nodes)
+    check(on_gpus(("a",), ("gone",)), nodes=nodes)
+    for broken, said in (
+        (on_gpus(("a",), ("a",)), "GPU a of n1 is held by 1/f.s/0 and 1/f.s/1"),
+        (on_gpus(("a",), ()), "1/f.s/1 holds 0 of 1 GPUs"),
+        (on_gpus(("gone",), status=waiting), "1/f.s/0 was given {'gone'}, which n1 has not"),
+    ):
+        with pytest.raises(InvariantBroken, match=re.escape(said)):
+            check(broken, nodes=nodes)

@@ -199,7 +199,7 @@ def test_shares_are_there_for_everybody_who_plans() -> None:
     planner = planner_of(Quota())
     shares = Accounts({}, {"t": Team("t", 2.0, Resources(8000))}, 7)
     planner.set_shares(shares)
-    team = planner.shares.team("t")
+    team = planner.ledger.shares.team("t")
     assert team is not None
     assert (team.weight, team.guaranteed.cores_milli) == (2.0, 8000)
 

@@ -7,10 +7,12 @@ import pytest
 from zoe.model.cluster import Node
 from zoe.model.quota import Accounts, Team
 from zoe.model.resources import Resources
-from zoe.model.zapp import Kind
+from zoe.model.zapp import Kind, Speedup
+from zoe.scheduler.contender import Contender
 from zoe.scheduler.demand import Demand, Need, Shape
 from zoe.scheduler.plan import Plan
 from zoe.scheduler.planner import Planner
+from zoe.scheduler.room import Room
 from zoe.scheduler.sharing import Sharing
 
 UNIT = Resources(1000, 1024**3)
@@ -190,3 +192,20 @@ def test_what_a_team_is_guaranteed_goes_before_a_minimum() -> None:
     demand = Demand(2, 1.0, (Need("f.s", Shape(UNIT), 2),), "v", "t")
     planner.wait(planner.add(demand, 1.0), 1.0)
     assert taken(replan(planner, 1.0)) == {1: 2}
+
+
+def test_only_instances_of_the_service_with_the_curve_count() -> None:
+    curve = Speedup(points=((4, 4.0),))
+    needs = (Need("f.lead", Shape(UNIT), 2), Need("f.worker", Shape(UNIT), 1, 3, curve))
+    contender = Contender(Demand(1, 0.0, needs), Room(), 60.0)
+    contender.essential[0][0] = 2
+    contender.advance(0.0, 2)
+    assert contender.rate == 2 / 6, "a curve says nothing of none"
+    contender.essential[1][0] = 1
+    contender.advance(0.0, 1)
+    assert contender.rate == 0.25
+    contender.elastic[1][0] = 1
+    contender.advance(0.0, 1)
+    assert contender.rate == 0.5
+    assert contender.rate_without(1, 1) == 0.25
+    assert contender.rate_without(1, 0) == 0.5

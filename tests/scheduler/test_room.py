@@ -8,12 +8,14 @@ from hypothesis import strategies as st
 
 from zoe.model.cluster import Node, NodeStatus
 from zoe.model.resources import NOTHING, Resources
+from zoe.scheduler.blocks import BLOCK
 from zoe.scheduler.contender import Contender
 from zoe.scheduler.demand import Demand, Need, Shape
 from zoe.scheduler.fitting import PLENTY, Fitting
 from zoe.scheduler.gang import place_gang
 from zoe.scheduler.rank import rank_of
-from zoe.scheduler.room import BLOCK, Places, Room
+from zoe.scheduler.room import Room
+from zoe.scheduler.stock import Places
 
 GIB = 1024**3
 

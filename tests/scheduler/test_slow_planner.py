@@ -29,7 +29,11 @@ def drawn(number: int, rng: random.Random) -> Demand:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_every_instance_goes_where_the_slow_planner_puts_it(seed: int) -> None:
+def test_every_instance_goes_where_the_slow_planner_puts_it(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The slow one takes the best node each time; what this misses, test_search.py judges.
+    monkeypatch.setattr("zoe.scheduler.search.SEARCH_CELLS", 0)
     rng = random.Random(seed)
     nodes = read_nodes("3x8c32g,2x16c16g,1x4c64g")
     planner = Planner(Sharing(reclaim=False))

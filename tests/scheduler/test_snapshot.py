@@ -68,7 +68,7 @@ def test_quotas_weights_and_guaranteed_shares_go_along() -> None:
     snapshot = scheduler.snapshot(10.0, 1)
     assert snapshot.deadlines == {1: 51.0, 2: 52.0}, "the quota limits how long they run"
     copy = thaw(snapshot.planner)
-    assert copy.shares == shares
+    assert copy.ledger.shares == shares
     assert copy.fairness is not None
     account = copy.fairness.team("t")
     assert (account.weight, account.guaranteed) == (2.0, (1000, 0, 0))

@@ -1,6 +1,7 @@
 """The published numbers, exactly, and the traits of the simulator itself."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from rehearsal import rehearse, scheduler_of
 from zoe.model.cluster import Node
 from zoe.model.resources import Resources
+from zoe.model.zapp import Speedup
 from zoe.scheduler.invariants import check_invariants
 from zoe.scheduler.plan import Plan
 from zoe.scheduler.planner import Planner
@@ -250,3 +252,15 @@ def test_one_at_a_time_the_simulator_and_the_scheduler_do_the_same() -> None:
         rehearsed = rehearse(jobs, nodes, scheduler_of(**rules))
         for one in result.outcomes:
             assert rehearsed[one.job.id] == pytest.approx((one.started, one.ended))
+
+
+@pytest.mark.parametrize(("growth_gain", "ended"), [(0.0, 4 / (1.5 / 1.6)), (0.6, 4 * 1.6)])
+def test_a_curve_says_how_fast_it_is_and_how_far_it_grows(growth_gain: float, ended: float) -> None:
+    """One of three runs at 1 / 1.6 of the speed of all; a second one would add 0.5, and wait."""
+    curved = uniform_job(2, 0.0, 4.0, 1, 2, UNIT)
+    points = Speedup(points=((2, 1.5), (3, 1.6)))
+    needs = tuple(replace(need, speedup=points) for need in curved.demand.needs)
+    curved = replace(curved, demand=replace(curved.demand, needs=needs))
+    holds, waits = (uniform_job(n, 0.0, 8.0, units, 0, UNIT) for n, units in ((1, 2), (3, 4)))
+    result = run([holds, curved, waits], 4, reclaim=False, growth_gain=growth_gain)
+    assert ends(result) == pytest.approx([8, ended, 16])

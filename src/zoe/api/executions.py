@@ -16,6 +16,7 @@ from zoe.api.parts import Parts, parts_of
 from zoe.api.submission import OPENAPI_BODY, Submission, submit
 from zoe.model.amounts import counted
 from zoe.model.execution import ENDED, Execution, ExecutionStatus
+from zoe.model.growth import grows_no_further
 from zoe.model.rest import API_PREFIX
 from zoe.model.rest_executions import ExecutionDetail, ExecutionPage, ScaleRequest, WhyView
 from zoe.store.base import NotFound
@@ -24,6 +25,10 @@ LOOK_SECONDS = 2.0
 """How often who waits looks at the store when no notification comes."""
 HISTORY_READ = 1000
 """How many of the last entries of its history say what was taken from an execution."""
+FOR_OTHERS = frozenset(
+    {"no-node-has-room", "not-enough-room", "no-room-together", "making-room", "behind"}
+)
+"""Codes of the reasons of those who wait for room that others hold."""
 LIVE = frozenset(ExecutionStatus) - ENDED
 
 router = APIRouter(prefix="/executions", tags=["executions"])
@@ -106,7 +111,18 @@ async def why_execution(parts: PartsOf, actor: ActorOf, ref: str) -> WhyView:
     """Say why it is where it is."""
     execution = await find(parts, actor, ref, Action.VIEW)
     history = await parts.store.history(execution.id, limit=HISTORY_READ, newest=True)
-    return views.why(execution, history)
+    curbed: list[str] = []
+    if execution.status is ExecutionStatus.RUNNING:
+        curbed = grows_no_further(execution, parts.settings.growth_gain)
+        if curbed and not await _somebody_waits_for_room(parts):
+            curbed = []
+    return views.why(execution, history, curbed)
+
+
+async def _somebody_waits_for_room(parts: Parts) -> bool:
+    """Whether some of the last that wait do so for others, not for a quota or other machines."""
+    waiting = await parts.store.page(statuses=frozenset({ExecutionStatus.QUEUED}))
+    return any(reason.code in FOR_OTHERS for each in waiting.items for reason in each.reasons)
 
 
 @router.get("/{ref}/wait")

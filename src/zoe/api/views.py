@@ -1,7 +1,7 @@
 """Model values as REST shows them."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from zoe.model.amounts import counted
 from zoe.model.cluster import Node
@@ -18,7 +18,7 @@ from zoe.model.execution import (
 )
 from zoe.model.resources import NOTHING, Resources
 from zoe.model.rest import ResourcesView, as_time
-from zoe.model.rest_cluster import NodeInstanceView, NodeView
+from zoe.model.rest_cluster import GpuView, NodeInstanceView, NodeView
 from zoe.model.rest_executions import (
     EndpointView,
     EndView,
@@ -75,15 +75,21 @@ def detail(execution: Execution) -> ExecutionDetail:
     )
 
 
-def why(execution: Execution, history: Sequence[HistoryEntry] = ()) -> WhyView:
-    """Return why an execution is where it is, and what its history says was taken from it."""
+def why(
+    execution: Execution, history: Sequence[HistoryEntry] = (), curbed: Sequence[str] = ()
+) -> WhyView:
+    """Return why an execution is where it is, and what its history says was taken from it.
+
+    ``curbed`` says which of its services do not grow for the sake of others.
+    """
+    reasons = [*execution.reasons, *(Reason("little-gain", said) for said in curbed)]
     return WhyView(
         execution_id=execution.id,
         name=execution.name,
         status=execution.status,
         summary=why_sentence(execution),
         queue_position=execution.queue_position,
-        reasons=reason_views(execution.reasons),
+        reasons=reason_views(reasons),
         forecast=forecast_view(execution.forecast),
         losses=losses(history),
     )
@@ -190,6 +196,7 @@ def instance_view(instance: ServiceInstance) -> InstanceView:
         stopped_at=None if instance.stopped_at is None else as_time(instance.stopped_at),
         not_before=as_time(instance.not_before) if waits else None,
         exit=exit_view(instance.exit),
+        gpus=list(instance.gpus),
     )
 
 
@@ -278,6 +285,7 @@ def node_views(nodes: Sequence[Node], live: Sequence[Execution]) -> list[NodeVie
     """Return the nodes by name, with the instances of ``live`` executions that hold room there."""
     reserved: dict[str, Resources] = {}
     holders: dict[str, list[NodeInstanceView]] = {}
+    gpus: dict[str, dict[str, str]] = {}
     for execution in live:
         needs = {name: service.resources for name, service in execution.zapp.services()}
         for instance in execution.instances:
@@ -285,6 +293,8 @@ def node_views(nodes: Sequence[Node], live: Sequence[Execution]) -> list[NodeVie
                 continue
             amount = needs[instance.service]
             reserved[instance.node] = reserved.get(instance.node, NOTHING) + amount
+            for gpu in instance.gpus:
+                gpus.setdefault(instance.node, {})[gpu] = instance.id
             holders.setdefault(instance.node, []).append(
                 NodeInstanceView(
                     id=instance.id,
@@ -306,6 +316,14 @@ def node_views(nodes: Sequence[Node], live: Sequence[Execution]) -> list[NodeVie
             reserved=resources(reserved.get(node.name, NOTHING)),
             free=resources(node.capacity - node.foreign - reserved.get(node.name, NOTHING)),
             instances=holders.get(node.name, []),
+            gpus=_gpu_views(node, gpus.get(node.name, {})),
+            images=None if node.images is None else sorted(node.images),
         )
         for node in sorted(nodes, key=lambda node: node.name)
     ]
+
+
+def _gpu_views(node: Node, held: Mapping[str, str]) -> list[GpuView]:
+    there = [GpuView(id=gpu, instance=held.get(gpu)) for gpu in node.gpu_ids]
+    gone = held.keys() - set(node.gpu_ids)
+    return there + [GpuView(id=gpu, instance=held[gpu], gone=True) for gpu in sorted(gone)]

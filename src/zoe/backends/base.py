@@ -42,6 +42,8 @@ class Backend(Protocol):
         """Start this attempt on ``instance.node``; returns once it is accepted.
 
         ``execution`` carries all instances that are placed now, for the names of its peers.
+        The instance gets the GPUs ``instance.gpus`` of the node and no others; Retryable while
+        another attempt that lives has one of them, or the node has not.
         """
 
     async def stop(
@@ -62,7 +64,12 @@ class Backend(Protocol):
         """Delete the output of an execution, all of whose attempts have stopped."""
 
     async def observe(self) -> Observation:
-        """List every node and every attempt of this deployment that has not been removed."""
+        """List every node and every attempt of this deployment that has not been removed.
+
+        A back-end that does not get images by itself says which ones each node has
+        (``Node.images``): then nothing that needs another one is started there. None means that it
+        gets them, or uses none.
+        """
 
     def describe(self, zapp: ZApp) -> list[str]:
         """Return what differs from running ``zapp`` as written, and what cannot run, for people."""

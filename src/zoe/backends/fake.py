@@ -136,6 +136,10 @@ class FakeEngine:
                 raise Refused(f"attempt {number} of {instance_id} came after it")
             if instance_id == instance.id and _lives(attempt):
                 raise Retryable(f"attempt {number} of {instance_id} still runs")
+        self._check_gpus(instance)
+        image = execution.zapp.service(instance.service).image
+        if not self._nodes[instance.node].has_image(image):
+            raise Retryable(f"{instance.node} has no image {image}")
         does = self.behaviour(execution, instance)
         if does.refused:
             raise Refused(does.refused)
@@ -150,6 +154,7 @@ class FakeEngine:
             instance.node,
             InstanceStatus.STARTING,
             address=address,
+            gpus=instance.gpus,
         )
         attempt = self._attempts[key] = _Attempt(seen, service, does)
         attempt.limits = service.limits or service.resources
@@ -265,6 +270,16 @@ class FakeEngine:
         return not node or (
             node in self._nodes and self._nodes[node].status is not NodeStatus.UNREACHABLE
         )
+
+    def _check_gpus(self, instance: ServiceInstance) -> None:
+        node = self._nodes[instance.node]
+        for gpu in instance.gpus:
+            if gpu not in node.gpu_ids:
+                raise Retryable(f"{node.name} has no GPU {gpu}")
+            for (instance_id, _), attempt in self._attempts.items():
+                seen = attempt.seen
+                if seen.node == node.name and gpu in seen.gpus and _lives(attempt):
+                    raise Retryable(f"{instance_id} still has the GPU {gpu}")
 
     def _reach(self, node: str) -> None:
         if node not in self._nodes:

@@ -145,6 +145,7 @@ def _detail(found: "ExecutionDetail") -> str:
     ]
     text.append(columns(("SERVICE", "ESSENTIAL", "ELASTIC", "INSTANCES"), services))
     if found.instances:
+        with_gpus = any(instance.gpus for instance in found.instances)
         instances = (
             (
                 instance.id,
@@ -152,12 +153,14 @@ def _detail(found: "ExecutionDetail") -> str:
                 "ready" if instance.ready else "",
                 instance.node,
                 instance.address,
+                *([",".join(instance.gpus)] if with_gpus else []),
                 ago(instance.started_at),
                 instance.exit.message if instance.exit else "",
             )
             for instance in found.instances
         )
-        headings = ("INSTANCE", "STATUS", "READY", "NODE", "ADDRESS", "AGE", "EXIT")
+        gpus = ["GPUS"] if with_gpus else []
+        headings = ("INSTANCE", "STATUS", "READY", "NODE", "ADDRESS", *gpus, "AGE", "EXIT")
         text.append(columns(headings, instances))
     if found.endpoints:
         endpoints = ((end.name, end.instance, end.url) for end in found.endpoints)
@@ -353,4 +356,10 @@ def _nodes(found: "list[NodeView]") -> str:
     for node in found:
         told.setdefault(node.message, []).append(node.name)
     notes = [f"{', '.join(names)}: {message}" for message, names in told.items() if message]
+    notes += [
+        f"{node.name}: {gpu.instance} holds GPU {gpu.id}{', which is gone' if gpu.gone else ''}"
+        for node in found
+        for gpu in node.gpus
+        if gpu.instance
+    ]
     return "\n".join([columns(headings, rows), *notes])

@@ -29,6 +29,25 @@ class Node:
     status: NodeStatus = NodeStatus.READY
     message: str = ""
     """Why it is not ready, for people."""
+    gpus: tuple[str, ...] = ()
+    """The ids of its GPUs, all of ``capacity.gpus``; empty: ``"0"`` and so on."""
+    images: frozenset[str] | None = None
+    """The images that it has, named as applications name them; None: it gets what it lacks."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError unless the GPUs that are named are distinct, and as many as it has."""
+        if self.gpus and not len(set(self.gpus)) == len(self.gpus) == self.capacity.gpus:
+            named = ", ".join(self.gpus)
+            raise ValueError(f"{self.name} has {self.capacity.gpus} GPUs, but names {named}")
+
+    @property
+    def gpu_ids(self) -> tuple[str, ...]:
+        """The ids of its GPUs, in the order in which they are given away."""
+        return self.gpus or tuple(map(str, range(self.capacity.gpus)))
+
+    def has_image(self, image: str) -> bool:
+        """Whether it has the image or gets it by itself; what needs none ("") runs everywhere."""
+        return not image or self.images is None or image in self.images
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +65,8 @@ class ObservedInstance:
     ready: bool = False
     address: str = ""
     exit: Exit | None = None
+    gpus: tuple[str, ...] = ()
+    """The ids of the GPUs that it was started with."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -222,6 +222,8 @@ class ServiceInstance:
     failures: int = 0
     """How many of its attempts failed; being taken back is none."""
     exit: Exit | None = None
+    gpus: tuple[str, ...] = ()
+    """The ids of the GPUs of its node that are its own for as long as it holds room there."""
 
     @property
     def id(self) -> str:

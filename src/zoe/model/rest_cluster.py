@@ -18,6 +18,15 @@ class NodeInstanceView(Answer):
     reserved: ResourcesView
 
 
+class GpuView(Answer):
+    """One GPU of a node, by its id, and which instance holds it; null: it is free."""
+
+    id: str
+    instance: str | None = None
+    gone: bool = False
+    """The node has lost it while it was held; nobody else gets it."""
+
+
 class NodeView(Answer):
     """A machine: what it has, what is reserved, what is free, what runs there."""
 
@@ -31,6 +40,9 @@ class NodeView(Answer):
     reserved: ResourcesView
     free: ResourcesView
     instances: list[NodeInstanceView] = []
+    gpus: list[GpuView] = []
+    images: list[str] | None = None
+    """The images that it has; null: it gets what it lacks, or uses none."""
 
 
 class NodePage(Page[NodeView]):

@@ -158,6 +158,8 @@ class InstanceView(Answer):
     not_before: datetime | None = None
     """It is tried again at this time; null when it need not wait."""
     exit: ExitView | None = None
+    gpus: list[str] = []
+    """The ids of the GPUs of its node that it holds, or held when it stopped."""
 
 
 class EndpointView(Answer):

@@ -100,14 +100,34 @@ class RestartPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Speedup:
-    """Amdahl's law for the elastic part: the fraction of the work that runs in parallel."""
+    """What more instances bring: by Amdahl's law, or as it was measured.
+
+    ``parallel_fraction`` is the part of the work that runs in parallel. ``points`` go before it:
+    numbers of instances, growing from 2 on, and how many times faster each is than one instance,
+    never falling. Between two points the speed is on the line, after the last it stays.
+    """
 
     parallel_fraction: float = 1.0
+    points: tuple[tuple[int, float], ...] = ()
 
     def speed(self, count: int) -> float:
-        """Return how many times faster ``count`` instances are than one."""
+        """Return how many times faster ``count`` instances (at least one) are than one."""
+        if self.points:
+            return self._measured(count)
         serial = 1.0 - self.parallel_fraction
         return 1.0 / (serial + self.parallel_fraction / count)
+
+    def gain(self, count: int) -> float:
+        """Return what one more than ``count`` instances adds, in parts of what one alone does."""
+        return self.speed(count + 1) - (self.speed(count) if count else 0.0)
+
+    def _measured(self, count: int) -> float:
+        below, slower = 1, 1.0
+        for instances, speed in self.points:
+            if count < instances:
+                return slower + (speed - slower) * (count - below) / (instances - below)
+            below, slower = instances, speed
+        return slower
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,13 @@ from zoe.model.zapp import (
     TcpCheck,
     VolumeMount,
 )
-from zoe.model.zapp_document import LimitsDocument, PortDocument, ReadyDocument, ServiceDocument
+from zoe.model.zapp_document import (
+    LimitsDocument,
+    PortDocument,
+    ReadyDocument,
+    ServiceDocument,
+    SpeedupDocument,
+)
 
 
 def service(name: str, document: ServiceDocument) -> Service:
@@ -46,8 +52,14 @@ def service(name: str, document: ServiceDocument) -> Service:
             document.restart.policy, document.restart.attempts, document.restart.backoff
         ),
         shrink=ShrinkHook(tuple(document.shrink.command or ()), document.shrink.grace),
-        speedup=Speedup(document.speedup.parallel_fraction) if document.speedup else None,
+        speedup=_speedup(document.speedup) if document.speedup else None,
     )
+
+
+def _speedup(document: SpeedupDocument) -> Speedup:
+    if document.parallel_fraction is not None:
+        return Speedup(document.parallel_fraction)
+    return Speedup(points=tuple((each.instances, each.speed) for each in document.points or ()))
 
 
 def _limits(document: LimitsDocument) -> Resources:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 
 from zoe.model.did_you_mean import suggestion
 from zoe.model.document_nodes import Place
@@ -10,7 +11,7 @@ from zoe.model.limits import MAX_APPLICATION_INSTANCES, MAX_SERVICES
 from zoe.model.substitution import HostReference
 from zoe.model.tree import cycles
 from zoe.model.variables import hosts_variable
-from zoe.model.zapp_document import ServiceDocument
+from zoe.model.zapp_document import ServiceDocument, SpeedupPointDocument
 from zoe.model.zapp_parts import FrameworkPart, ServicePart
 
 _Report = Callable[..., Problem]
@@ -94,11 +95,25 @@ def _check_service(part: ServicePart, document: ServiceDocument) -> Iterator[Pro
                 yield part.problem(("limits", what), f"is less than the reserved resources.{what}")
     if document.shm is not None and document.shm > document.resources.memory:
         yield part.problem(("shm",), "is more than the reserved resources.memory")
+    if document.speedup is not None:
+        yield from _check_curve(part, document.speedup.points or [])
     yield from _check_unique(part, "ports", "port", [port.port for port in document.ports])
     names = [port.name for port in document.ports if port.name]
     yield from _check_unique(part, "ports", "name", names)
     yield from _check_unique(part, "volumes", "path", [volume.path for volume in document.volumes])
     yield from _check_unique(part, "labels", "", document.labels)
+
+
+def _check_curve(part: ServicePart, points: Sequence[SpeedupPointDocument]) -> Iterator[Problem]:
+    for index, (before, point) in enumerate(pairwise(points), 1):
+        at = ("speedup", "points", index)
+        if point.instances <= before.instances:
+            message = f"is not more than the {before.instances} of the point before"
+            yield part.problem((*at, "instances"), message)
+        elif point.speed < before.speed:
+            message = f"is less than the {before.speed:g} of {before.instances} instances"
+            hint = "what more instances make slower they need not do: end the curve before"
+            yield part.problem((*at, "speed"), message, hint)
 
 
 def _check_unique(

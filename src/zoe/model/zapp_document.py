@@ -309,12 +309,42 @@ class RestartDocument(Document):
     )
 
 
-class SpeedupDocument(Document):
-    """What more instances bring, by Amdahl's law."""
+class SpeedupPointDocument(Document):
+    """How much faster so many instances are than one."""
 
-    parallel_fraction: float = Field(
-        ge=0, le=1, description="The part of the work that runs in parallel, 0 to 1."
+    instances: int = Field(ge=2, le=MAX_INSTANCES, description="How many instances; at least 2.")
+    speed: float = Field(
+        ge=1, le=MAX_INSTANCES, description="How many times faster they are than one; at least 1."
     )
+
+
+class SpeedupDocument(Document):
+    """What more instances bring: exactly one of parallel_fraction and points."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [{"required": [way]} for way in ("parallel_fraction", "points")],
+        }
+    )
+
+    parallel_fraction: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="By Amdahl's law: the part of the work that runs in parallel, 0 to 1.",
+    )
+    points: list[SpeedupPointDocument] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_ITEMS,
+        description="As measured: more instances from point to point, never slower.",
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.parallel_fraction is None) == (self.points is None):
+            raise ValueError("must have exactly one of parallel_fraction and points")
+        return self
 
 
 class ProcessDocument(Document):
@@ -376,7 +406,8 @@ class ServiceDocument(Document):
         description="What to do first when an elastic instance is taken back.",
     )
     speedup: SpeedupDocument | None = Field(
-        default=None, description="What more instances bring; used for forecasts."
+        default=None,
+        description="What more instances bring; one that brings little waits for others.",
     )
 
 

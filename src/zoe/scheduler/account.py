@@ -1,8 +1,10 @@
 """What a user or a team holds, and has held on average."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import inf
+
+from zoe.model.balance import Balance
 
 NO_AMOUNTS = (0, 0, 0)
 
@@ -44,3 +46,31 @@ class Account:
             return inf
         parts = zip(amounts, self.guaranteed, strict=True)
         return max(amount / whole for amount, whole in parts if whole)
+
+
+def account_of(balance: Balance, now: float, half_life: float) -> Account:
+    """Return the account of who held until ``now`` what the balance says."""
+    account = Account(held=list(balance.held), average=list(balance.average), at=balance.at)
+    account.advance(now, half_life)
+    return account
+
+
+def balance_of(team: str, user: str, account: Account) -> Balance:
+    """Return what is kept of the account of a user, as it is at its time."""
+    cores, memory, gpus = account.average
+    held = (account.held[0], account.held[1], account.held[2])
+    return Balance(team, user, account.at, held, (cores, memory, gpus))
+
+
+def closed(balances: Iterable[Balance], now: float, half_life: float) -> tuple[Balance, ...]:
+    """Return those that say that somebody holds something, as holding nothing from now on.
+
+    Where nobody counts any more what is held, they would soon say what is not so.
+    """
+    ended = []
+    for each in balances:
+        if any(each.held):
+            account = account_of(each, now, half_life)
+            account.held = [0, 0, 0]
+            ended.append(balance_of(each.team, each.user, account))
+    return tuple(ended)

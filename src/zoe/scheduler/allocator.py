@@ -1,10 +1,10 @@
 """From what the scheduler knows to a plan, and from the plan to decisions and reasons."""
 
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from math import inf
 
 from zoe.model.change import Cause, Defer
@@ -17,13 +17,15 @@ from zoe.model.execution import (
     instance_id,
 )
 from zoe.scheduler import lifecycle, words
+from zoe.scheduler.blockers import why_clearing, why_no_room
 from zoe.scheduler.contender import Contender
 from zoe.scheduler.gang import fits, lacks
 from zoe.scheduler.lifecycle import Rules
 from zoe.scheduler.plan import Plan
 from zoe.scheduler.quota import is_over
-from zoe.scheduler.reasons import Usage, why_never, why_not
-from zoe.scheduler.state import Record, State
+from zoe.scheduler.reasons import why_never
+from zoe.scheduler.record import Record
+from zoe.scheduler.state import State
 
 REPORTED = 100
 """Places of the queue whose position and reasons are always exact."""
@@ -41,14 +43,16 @@ class Allocator:
     def __init__(self, state: State, rules: Rules) -> None:
         self._state = state
         self._planner = state.planner
-        self._planner.why_not = self._why_not
+        self._planner.why_not = partial(why_no_room, state)
         self._rules = rules
         self._never: dict[int, Reason | None] = {}
         self._reasons: dict[int, Reason] = {}
         self._untold: set[int] = set()
         """Those in the queue that are new, or have another reason than they were told."""
         self._moves = 0
-        """Arrivals and departures in front of others since all places were looked at."""
+        """Arrivals and departures in front of others."""
+        self._looked = 0
+        """How many of the moves there were when places were looked at last."""
         self._moved_from = sys.maxsize
         """The first place that has changed since places were told."""
 
@@ -88,7 +92,7 @@ class Allocator:
         not fit beside.
         """
         planner, contender = self._planner, self._planner.contenders[execution_id]
-        if planner.is_excluded(contender):
+        if planner.reach.excludes(contender):
             return True
         if self._is_over_quota(contender):  # elastic instances may have filled the quota
             return not (planner.sharing.reclaim and planner.lent)
@@ -113,7 +117,7 @@ class Allocator:
         reasons = dict(plan.reasons)
         if plan.blocked in self._reasons:
             reasons.setdefault(plan.blocked, self._reasons[plan.blocked])
-        reasons.update((each, self._clearing(each)) for each in planner.claims)
+        reasons.update((each, why_clearing(self._state, each)) for each in planner.claims)
         reasons.update(self._quota_reasons())
         self._untold.update(
             each
@@ -126,7 +130,8 @@ class Allocator:
     def imagined(self, execution: Execution) -> Iterator[Contender]:
         """Have ``execution`` in the queue for a moment, behind those submitted before."""
         planner, state = self._planner, self._state
-        record = Record(execution, self._rules.elastic_attempts)
+        attempts, with_images = self._rules.elastic_attempts, state.with_images
+        record = Record(execution, attempts, with_images=with_images)
         contender = planner.add(
             replace(record.demand, execution_id=IMAGINED),
             state.now,
@@ -145,14 +150,14 @@ class Allocator:
         planner, state = self._planner, self._state
         services = dict(execution.zapp.services())
         with self.imagined(execution) as contender:
-            if planner.is_excluded(contender):
-                return [], why_never(state.nodes.values(), planner.least(contender))
+            if planner.reach.excludes(contender):
+                return [], why_never(state.nodes.values(), planner.reach.least(contender))
             if self._is_over_quota(contender):
                 return [], self._why_over_quota(contender)
             plan = self._plan()
             planner.undo(plan)
             if contender.id in planner.claims:
-                return [], self._clearing(contender.id, plan)
+                return [], why_clearing(self._state, contender.id, plan)
             placed = [one for one in plan.grants if one.contender is contender]
             if not placed and lacks(contender):
                 position = planner.waiting.position(contender.id)
@@ -189,20 +194,20 @@ class Allocator:
         """Tell waiting executions their places and reasons, where these have changed.
 
         Far from the head a place is told when it is new or off by much: exact ones for everybody
-        would mean that each departure writes a line for each of ten thousand others.
+        would mean that each departure writes a line for each of ten thousand others. It cannot be
+        off by a tenth before so many have moved, so that it is looked at the less often, the
+        farther back it is.
         """
         waiting = self._planner.waiting
-        if self._moves * DRIFT >= REPORTED:
-            self._moves = 0
-            looked_at = list(enumerate((each.id for each in waiting), 1))
-        else:
-            untold = list(self._untold)
-            moved = dict(zip(waiting.positions(untold), untold, strict=True))
-            first = min(self._moved_from, REPORTED + 1)
-            part = waiting.part(first, REPORTED)
-            moved.update((place, each.id) for place, each in enumerate(part, first))
-            looked_at = sorted(moved.items())
-        for position, execution_id in looked_at:
+        first, last, step = min(self._moved_from, REPORTED + 1), REPORTED, REPORTED // DRIFT
+        while last < len(waiting) and self._moves // step > self._looked // step:
+            first, last, step = 1, last * 2, step * 2
+        self._looked = self._moves
+        untold = list(self._untold)
+        moved = dict(zip(waiting.positions(untold), untold, strict=True))
+        part = waiting.part(first, last)
+        moved.update((place, each.id) for place, each in enumerate(part, first))
+        for position, execution_id in sorted(moved.items()):
             record = self._state.records[execution_id]
             told = record.base.queue_position
             is_exact = position <= REPORTED or execution_id in self._untold
@@ -259,31 +264,15 @@ class Allocator:
             contender.elastic_missing[number] = len(missing)
         self._planner.refresh(contender)
 
-    def _why_not(self, contender: Contender) -> Reason:
-        needs, fittings = contender.demand.needs, contender.fittings
-        fitting_of = {need.service: each for need, each in zip(needs, fittings, strict=True)}
-        wanted = [(lack, fitting_of[lack.service]) for lack in lacks(contender)]
-        kept = list(self._kept()) if self._planner.keeping else ()
-        return why_not(self._planner.room, wanted, self._usage, kept)
-
-    def _kept(self) -> Iterator[tuple[Execution, int]]:
-        """Yield who has elastic instances that are not to be taken back, and how many."""
-        for execution_id in sorted(self._planner.keeping):
-            contender = self._planner.contenders[execution_id]
-            has = (sum(counts.values()) for counts in contender.elastic)
-            kept = sum(map(min, has, contender.minimum or ()))
-            if kept:
-                yield self._state.records[execution_id].base, kept
-
     def _why_never(self, record: Record) -> Reason | None:
         """Say why it could not start on empty nodes: found out once for each state of the nodes."""
         execution_id = record.base.id
         contender = self._planner.contenders[execution_id]
-        if not self._planner.is_excluded(contender):
+        if not self._planner.reach.excludes(contender):
             return None
         if execution_id not in self._never:
             nodes = self._state.nodes.values()
-            self._never[execution_id] = why_never(nodes, self._planner.least(contender))
+            self._never[execution_id] = why_never(nodes, self._planner.reach.least(contender))
         return self._never[execution_id]
 
     def _is_over_quota(self, contender: Contender) -> bool:
@@ -307,16 +296,6 @@ class Allocator:
         return self._planner.ledger.why_over(
             contender, lambda execution_id: words.title(records[execution_id].base)
         )
-
-    def _usage(self, node: int | None) -> Iterator[Usage]:
-        """Yield who holds how much on a node, or (with None) anywhere."""
-        planner, records = self._planner, self._state.records
-        if node is None:
-            for each, record in self._state.admitted.items():
-                yield record.base, planner.contenders[each].holds()
-        else:
-            for each in sorted(planner.holders.get(node, ())):
-                yield records[each].base, planner.contenders[each].holds_on(node)
 
     def _carry_out(self, plan: Plan) -> bool:
         """Turn a plan into decisions; whether it may have made another one possible."""
@@ -362,8 +341,10 @@ class Allocator:
     def _place(self, record: Record, service: str, ordinal: int, node: str) -> None:
         state = self._state
         key = instance_id(record.base.id, service, ordinal)
+        gpus = state.gpus_for(record, service, node)
+        assert gpus is not None, f"{node} has room for {key} and no GPU"
         if (former := record.instances.get(key)) is not None:
-            instance = lifecycle.next_attempt(former, node, state.now)
+            instance = lifecycle.next_attempt(former, node, gpus, state.now)
         else:
             instance = ServiceInstance(
                 record.base.id,
@@ -372,35 +353,10 @@ class Allocator:
                 essential=ordinal < record.services[service].essential,
                 node=node,
                 placed_at=state.now,
+                gpus=gpus,
             )
         why = lifecycle.waits_for(record, service) or f"has room on {node}"
         state.set_instance(record, instance, why)
-
-    def _clearing(self, execution_id: int, imagined: Plan | None = None) -> Reason:
-        """Say whose instances have to go before an execution gets the room that is held for it.
-
-        ``imagined`` is a plan that is not carried out.
-        """
-        planner = self._planner
-        held = planner.claims[execution_id]
-        nodes = {node for _, places in held for node, _ in places}
-        going: Counter[int] = Counter()
-        for each in planner.stopping:
-            for counts in planner.contenders[each].going:
-                going[each] += sum(counts[node] for node in nodes & counts.keys())
-        for one in imagined.take_back if imagined else ():
-            if one.for_id == execution_id:
-                going[one.lending.contender.id] += one.instances
-        said = []
-        for each, count in sorted((+going).items()):
-            record = self._state.records[each]
-            title = words.title(record.base)
-            if record.is_active:
-                counted = words.counted(count, "elastic instance")
-                said.append(f"{counted} of {title} to be taken back")
-            else:
-                said.append(f"{title} to stop")
-        return Reason("making-room", f"waiting for {words.listed(said or ['room to be cleared'])}")
 
 
 def _newest(record: Record, service: str, node: str) -> list[ServiceInstance]:

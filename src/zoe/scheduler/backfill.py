@@ -7,9 +7,9 @@ believed counts as ending now; each plan makes the reservation anew, so that a w
 itself.
 """
 
+from bisect import insort
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from heapq import merge
 from itertools import chain
 from math import inf
 from typing import TYPE_CHECKING
@@ -96,12 +96,14 @@ def reserve(
     for node, more in planner.room.delta.items():
         future.release(node, *more)
     contenders = planner.contenders
-    new = sorted(
+    new = [
         (now + contenders[each].run_seconds, each)
         for each in planned
         if not contenders[each].is_admitted and contenders[each].has_estimate
-    )
-    ends = [*merge(planner.ends, new)] if new else planner.ends
+    ]
+    ends = planner.ends.in_order.copy() if new else planner.ends.in_order
+    for each in new:
+        insort(ends, each)
     last = len(ends) - 1
     tried, step, wait = 0, 1, 0
     for number, (end, execution_id) in enumerate(ends):
@@ -211,8 +213,8 @@ class Future:
         room, released, allowed = self.room, self.released, fitting.allowed
         free_cores, free_memory, free_gpus = room.cores, room.memory, room.gpus
         cores, memory, gpus = fitting.size
-        others = (node for nodes in room.blocks_for(fitting) for node in nodes)
-        for node in chain(released, (node for node in others if node not in released)):
+        others = (node for node in room.nodes_with_room(fitting) if node not in released)
+        for node in chain(released, others):
             if allowed is not None and node not in allowed:
                 continue
             comes = released.get(node, _NOTHING)
@@ -255,8 +257,8 @@ class Future:
         room, released = self.room, self.released
         cores, memory, gpus = fitting.size
         free_cores, free_memory, free_gpus = room.cores, room.memory, room.gpus
-        others = (node for nodes in room.blocks_for(fitting) for node in nodes)
-        others = (node for node in others if node not in released and room.is_open[node])
+        others = (node for node in room.nodes_with_room(fitting) if node not in released)
+        others = (node for node in others if room.is_open[node])
         for node in chain(first, others):
             if fitting.allowed is not None and node not in fitting.allowed:
                 continue

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from zoe.scheduler.backfill import given_back
 from zoe.scheduler.contender import Contender
 from zoe.scheduler.gang import Gang
-from zoe.scheduler.room import Places, Room
+from zoe.scheduler.room import Room
+from zoe.scheduler.stock import Places
 
 if TYPE_CHECKING:
     from zoe.scheduler.planner import Planner
@@ -122,7 +123,7 @@ def timetable(planner: "Planner", now: float, planned: Mapping[int, Gang]) -> Ti
         for each in planned
         if not contenders[each].is_admitted and contenders[each].has_estimate
     )
-    for end, execution_id in merge(planner.ends, new):
+    for end, execution_id in merge(planner.ends.in_order, new):
         parts = (
             (node, (each.cores * count, each.memory * count, each.gpus * count))
             for each, places in given_back(contenders[execution_id], planned.get(execution_id, []))

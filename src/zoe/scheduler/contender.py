@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from zoe.model.zapp import Speedup
+from zoe.model.growth import worthwhile
 from zoe.scheduler.demand import Demand
 from zoe.scheduler.fitting import Fitting
 from zoe.scheduler.room import Room
@@ -29,8 +29,8 @@ class Contender:
         "_asked_for", "allowances", "asked", "at", "demand", "done_seconds", "elastic",
         "elastic_missing", "essential", "essential_missing", "fittings", "going", "has",
         "has_estimate", "id", "is_admitted", "is_ending", "is_excluded", "is_over", "is_spread",
-        "key", "minimum", "rate", "request", "run_seconds", "shrunk_at", "spared_until", "speedup",
-        "working",
+        "key", "minimum", "rate", "request", "run_seconds", "shrunk_at", "spared_until", "sped_up",
+        "speedup", "working",
     )  # fmt: skip
 
     def __init__(self, demand: Demand, room: Room, run_seconds: float | None) -> None:
@@ -64,9 +64,12 @@ class Contender:
         self.is_ending = False
         self.is_excluded: bool | None = None
         """Whether it could never start on the present nodes; None: nobody has looked yet."""
-        self.speedup = next((need.speedup for need in demand.needs if need.speedup), None)
         self.minimum: tuple[int, ...] | None = None
         """How many elastic instances of each need others may not take back; None: any."""
+        curves = [number for number, need in enumerate(demand.needs) if need.speedup]
+        self.sped_up = curves[0] if curves else 0
+        """The need of which the curve is."""
+        self.speedup = demand.needs[self.sped_up].speedup if curves else None
         self.shrunk_at: list[float] = []
         """When elastic instances were taken back, in the last hour."""
         self.spared_until = 0.0
@@ -92,6 +95,19 @@ class Contender:
         left = max(0.0, self.run_seconds - done)
         return left / self.rate if self.rate else left
 
+    def worthwhile(self, least_gain: float) -> list[int]:
+        """Return how many of the missing elastic instances of each need add at least so much.
+
+        Missing essential ones come before them: it may have got these in the same plan.
+        """
+        found = list(self.elastic_missing)
+        for number, need in enumerate(self.demand.needs):
+            if found[number] and need.speedup is not None:
+                held = self.essential[number], self.elastic[number]
+                has = sum(sum(counts.values()) for counts in held) + self.essential_missing[number]
+                found[number] = worthwhile(need.speedup, has, found[number], least_gain)
+        return found
+
     def total_missing(self) -> tuple[int, int, int]:
         """Return the cores, memory and GPUs of all its essential instances without room."""
         return self._missing() if self.is_admitted else self._asked_for
@@ -114,6 +130,8 @@ class Contender:
     def holds(self) -> tuple[int, int, int]:
         """Return the cores, memory and GPUs that it holds on all nodes."""
         cores, memory, gpus = self.working
+        if not any(self.going):
+            return cores, memory, gpus
         for fitting, counts in zip(self.fittings, self.going, strict=True):
             if counts:
                 count = sum(counts.values())
@@ -167,11 +185,20 @@ class Contender:
         self.done_seconds += self.rate * (now - self.at)
         self.at = now
         self.has += more
-        self.rate = relative_speed(self.speedup, self.has, self.asked)
+        self.rate = self.rate_without(0, 0)
 
+    def rate_without(self, fewer: int, fewer_sped_up: int) -> float:
+        """Return how fast it runs with so many instances less; 1 with all it asks for.
 
-def relative_speed(speedup: Speedup | None, has: int, asked: int) -> float:
-    """Return how fast an application runs with ``has`` of the ``asked`` instances; 1 with all."""
-    if speedup is None or has <= 0 or has >= asked:
+        ``fewer_sped_up`` of them are of the need that has the curve (the first that has). With none
+        of that need it is linear in all, as a curve says nothing of none.
+        """
+        if self.speedup is not None:
+            need = self.demand.needs[self.sped_up]
+            held = self.essential[self.sped_up], self.elastic[self.sped_up]
+            working = sum(sum(counts.values()) for counts in held) - fewer_sped_up
+            if working > 0:
+                most = need.essential + need.elastic
+                return self.speedup.speed(min(working, most)) / self.speedup.speed(most)
+        has, asked = self.has - fewer, self.asked
         return min(has, asked) / asked if asked else 1.0
-    return speedup.speed(has) / speedup.speed(asked)

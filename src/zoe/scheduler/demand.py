@@ -12,14 +12,16 @@ from zoe.model.zapp import Kind, Speedup
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What one instance needs of a node: an amount of each resource, labels, being alone.
+    """What one instance needs of a node: an amount of each resource, labels, being alone, an image.
 
-    ``spread``: no two instances of one service of one execution share a node.
+    ``spread``: no two instances of one service of one execution share a node. ``image`` is said
+    only where some node tells which images it has: elsewhere it would make equal shapes differ.
     """
 
     each: Resources
     labels: frozenset[str] = frozenset()
     spread: bool = False
+    image: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from math import inf
 from zoe.model.balance import Balance
 from zoe.model.resources import NOTHING, Resources
 from zoe.model.zapp import Kind
-from zoe.scheduler.account import NO_AMOUNTS, Account
+from zoe.scheduler.account import NO_AMOUNTS, Account, account_of, balance_of
 from zoe.scheduler.contender import Contender
 from zoe.scheduler.fitting import Fitting
 from zoe.scheduler.queue import Order
@@ -105,14 +105,14 @@ class Fairness:
         """
         self.now = now
         for each in balances:
-            kept = Account(held=list(each.held), average=list(each.average), at=each.at)
-            kept.advance(now, self.half_life_seconds)
+            kept = account_of(each, now, self.half_life_seconds)
             for account in (self.team(each.team), self.user(each.team, each.user)):
                 account.advance(now, self.half_life_seconds)
                 account.average = [
                     a + b for a, b in zip(account.average, kept.average, strict=True)
                 ]
-            self._changed[each.team, each.user] = None
+            if any(each.held):
+                self._changed[each.team, each.user] = None
 
     def changed_balances(self, now: float) -> tuple[Balance, ...]:
         """Return the balances that have changed since they were last asked for."""
@@ -120,9 +120,7 @@ class Fairness:
         for team, name in self._changed:
             account = self.user(team, name)
             account.advance(now, self.half_life_seconds)
-            cores, memory, gpus = account.average
-            held = (account.held[0], account.held[1], account.held[2])
-            balances.append(Balance(team, name, now, held, (cores, memory, gpus)))
+            balances.append(balance_of(team, name, account))
         self._changed.clear()
         return tuple(balances)
 

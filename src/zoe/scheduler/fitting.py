@@ -39,7 +39,7 @@ class Fitting:
         self.least = (self.cores or LEAST, self.memory or LEAST, self.gpus or LEAST)
         """What has to be free on a node that one fits on."""
         self.allowed: Sequence[int] | None = None
-        """The nodes with its labels; None: all nodes."""
+        """The nodes with its labels and its image; None: all nodes."""
         self.rank = 0
         """The resource of which it takes most: 0 cores, 1 memory, 2 GPUs."""
         self.share = 0.0
@@ -49,7 +49,7 @@ class Fitting:
         """How much had grown when it was last found to fit nowhere; -1: not known to be full."""
 
     def fit_to(self, total: Resources, allowed: Sequence[int] | None) -> None:
-        """Note what all nodes have together, and which of them have its labels."""
+        """Note what all nodes have together, and which of them it may use."""
         self.allowed = allowed
         self.full_at = -1
         pairs = (

@@ -1,7 +1,8 @@
 """Placing the instances of one execution: an essential set all together, elastic ones as they fit.
 
 Small instances placed first may use up the only room that a large one fits in; so those with the
-fewest nodes to go to, then the largest, come first.
+fewest nodes to go to, then the largest, come first. What this misses is looked for in
+:mod:`zoe.scheduler.search`, where there is little to try.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,7 +14,9 @@ from zoe.scheduler.contender import Contender
 from zoe.scheduler.demand import Need, Shape
 from zoe.scheduler.fitting import Fitting
 from zoe.scheduler.quota import charge, growth
-from zoe.scheduler.room import Places, Room
+from zoe.scheduler.room import Room
+from zoe.scheduler.search import Wanted, search
+from zoe.scheduler.stock import Places
 
 Gang = list[tuple[int, Places]]
 """By need: the nodes, with how many instances go there."""
@@ -76,8 +79,32 @@ def place_gang(room: Room, contender: Contender, *, coming: bool = False) -> Gan
         if sum(count for _, count in places) < missing[need]:
             for placed, taken in gang:
                 room.release(contender.fittings[placed], taken, coming=coming)
-            return None
+            # What does not even fit before anything else has been placed fits in no other way.
+            return _searched(room, contender, coming=coming) if len(gang) > 1 else None
     return gang
+
+
+def _searched(room: Room, contender: Contender, *, coming: bool) -> Gang | None:
+    """Take room as :meth:`place_gang` does, where it was missed."""
+    order = _hardest_first(room, contender)
+    fittings, missing = contender.fittings, contender.essential_missing
+    wanted = [
+        Wanted(
+            fittings[need],
+            missing[need],
+            contender.nodes_of(need) if fittings[need].shape.spread else (),
+        )
+        for need in order
+    ]
+    found = search(room, wanted, coming=coming)
+    if found is None:
+        return None
+    for each, places in zip(wanted, found, strict=True):
+        if coming:
+            room.expect(each.fitting, places, -1)
+        else:
+            room.take(each.fitting, places)
+    return list(zip(order, found, strict=True))
 
 
 def grow(
@@ -141,6 +168,9 @@ def fits_in(room: Room, wanted: Sequence[Lack]) -> bool:
             break
     for fitting, places in placed:
         room.give(fitting, places)
+    if not there_is and len(placed) > 1:
+        tried = [Wanted(fittings[number], needs[number].essential) for number in order]
+        there_is = search(room, tried) is not None
     for fitting in fittings:
         room.forget(fitting)
     return there_is

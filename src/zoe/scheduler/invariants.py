@@ -46,6 +46,7 @@ def check_invariants(
     executions = list(scheduler.executions.values())
     broken = [
         *_overdrawn(executions, scheduler.nodes, shrunk),
+        *_wrong_gpus(executions, scheduler.nodes),
         *_incomplete_gangs(executions),
         *_wrong_records(executions),
         *(
@@ -119,6 +120,30 @@ def _overdrawn(
                 yield f"{node.name} gives away {taken} of {room} {name}"
 
 
+def _wrong_gpus(executions: Sequence[Execution], nodes: Sequence[Node]) -> Iterator[str]:
+    """Each instance holds as many GPUs as it asks for, and no two hold the same one.
+
+    What has not started holds none that its node has lost.
+    """
+    there = {node.name: set(node.gpu_ids) for node in nodes}
+    holders: dict[tuple[str, str], list[str]] = {}
+    for execution in executions:
+        for instance in execution.instances:
+            if instance.status.value not in _HOLDING:
+                continue
+            wanted = execution.zapp.service(instance.service).resources.gpus
+            if len(instance.gpus) != wanted:
+                yield f"{instance.id} holds {len(instance.gpus)} of {wanted} GPUs"
+            for gpu in instance.gpus:
+                holders.setdefault((instance.node, gpu), []).append(instance.id)
+            lost = set(instance.gpus) - there.get(instance.node, set())
+            if lost and instance.status is InstanceStatus.WAITING:
+                yield f"{instance.id} was given {lost}, which {instance.node} has not"
+    for (node, gpu), held_by in holders.items():
+        if len(held_by) > 1:
+            yield f"GPU {gpu} of {node} is held by {' and '.join(held_by)}"
+
+
 def _used(executions: Sequence[Execution]) -> Counter[tuple[str, str]]:
     used: Counter[tuple[str, str]] = Counter()
     for execution in executions:
@@ -187,6 +212,7 @@ def _unused_room(
             if (
                 execution.status in (ExecutionStatus.STARTING, ExecutionStatus.RUNNING)
                 and execution.id not in limited
+                and service.speedup is None  # it may leave room unused while others wait
                 and _missing(execution, name, now)
                 and any(
                     _is_usable(node, service)
@@ -219,7 +245,11 @@ def _idle_head(
 
 
 def _is_usable(node: Node, service: Service) -> bool:
-    return node.status is NodeStatus.READY and set(service.labels) <= node.labels
+    return (
+        node.status is NodeStatus.READY
+        and set(service.labels) <= node.labels
+        and (node.images is None or not service.image or service.image in node.images)
+    )
 
 
 def _fits(service: Service, node: Node, used: Counter[tuple[str, str]]) -> bool:

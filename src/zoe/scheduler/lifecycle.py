@@ -21,7 +21,8 @@ from zoe.model.execution import (
 from zoe.model.zapp import Condition
 from zoe.scheduler import words
 from zoe.scheduler.decisions import StartInstance, StopInstance
-from zoe.scheduler.state import Record, State, is_completed
+from zoe.scheduler.record import Record, is_completed
+from zoe.scheduler.state import State
 
 LONGEST_BACKOFF_SECONDS = 60.0
 
@@ -219,6 +220,14 @@ def lose(state: State, rules: Rules, record: Record, instance: ServiceInstance) 
         report_stopped(state, rules, record, instance, exit)
 
 
+def lose_gpus(state: State, record: Record, instance: ServiceInstance) -> None:
+    """Take over that a waiting instance has been given GPUs that its node has no more."""
+    left = state.nodes[instance.node].gpu_ids
+    gone = words.listed([f"GPU {gpu}" for gpu in instance.gpus if gpu not in left])
+    exit = Exit(ExitReason.LOST, message=f"{gone} of {instance.node} is gone")
+    _set_stopped(state, record, instance, exit, f"its room is gone with {gone}")
+
+
 def backoff(first_seconds: float, failures: int) -> float:
     """Return the pause after ``failures`` earlier ones: it doubles, up to a minute."""
     return min(first_seconds * 2.0 ** min(failures, 16), LONGEST_BACKOFF_SECONDS)
@@ -322,25 +331,30 @@ def _try_again(
 ) -> None:
     """Stop an essential instance, and let it wait with room on ``node`` for its next attempt.
 
-    When that node is gone there is no room to keep: it is placed anew when there is some.
+    When that node is gone, or a GPU of it, there is no room to keep: it is placed anew when there
+    is some.
     """
     not_before = state.now + pause_seconds
     state.wake_at(not_before, record.base.id)
     failed = replace(instance, failures=instance.failures + 1, not_before=not_before)
     _set_stopped(state, record, failed, exit, said)
-    if node in state.nodes:
+    gpus = state.gpus_for(record, instance.service, node) if node in state.nodes else None
+    if gpus is not None:
         stopped = record.instances[instance.id]
-        waiting = next_attempt(stopped, node, state.now)
+        waiting = next_attempt(stopped, node, gpus, state.now)
         pause = words.duration(round(pause_seconds, 1))
         state.set_instance(record, waiting, f"tried again in {pause}")
 
 
-def next_attempt(stopped: ServiceInstance, node: str, placed_at: float) -> ServiceInstance:
-    """Return the instance as it waits, on ``node``, for its next attempt."""
+def next_attempt(
+    stopped: ServiceInstance, node: str, gpus: tuple[str, ...], placed_at: float
+) -> ServiceInstance:
+    """Return the instance as it waits, on ``node`` with ``gpus`` of it, for its next attempt."""
     return replace(
         stopped,
         status=InstanceStatus.WAITING,
         node=node,
+        gpus=gpus,
         attempt=stopped.attempt + 1,
         address="",
         placed_at=placed_at,

@@ -31,8 +31,9 @@ from zoe.scheduler.fairness import Fairness, Turns
 from zoe.scheduler.gang import Gang, fits, grow, may_grow, place_gang
 from zoe.scheduler.quota import charge_start, growth
 from zoe.scheduler.reclaim import clear
-from zoe.scheduler.room import Places, Room
+from zoe.scheduler.room import Room
 from zoe.scheduler.shed import shed
+from zoe.scheduler.stock import Places
 
 if TYPE_CHECKING:
     from zoe.scheduler.lending import Lending
@@ -106,13 +107,15 @@ def flexible(planner: "Planner", now: float) -> Plan:
     wanting = planner.growing.that_may_fit(planner.room)  # step 7
     if admitted:
         wanting = sorted([*wanting, *admitted], key=lambda contender: contender.key)
+    somebody_waits = plan.blocked is not None or planner.claims
+    gain = planner.sharing.growth_gain if somebody_waits else 0.0
     if planner.fairness is not None:
         able = [each for each in wanting if may_grow(planner.room, each)]
-        _grow_in_turns(planner, planner.fairness, able, plan)
+        _grow_in_turns(planner, planner.fairness, able, plan, gain)
     else:
         for contender in wanting:
             if may_grow(planner.room, contender):
-                extend(planner.room, contender, plan)
+                extend(planner.room, contender, plan, gain=gain)
     return plan
 
 
@@ -244,10 +247,17 @@ def _shed(planner: "Planner", plan: Plan, now: float) -> None:
                 plan.take_back.append(TakeBack(lending, count, execution_id))
 
 
-def extend(room: Room, contender: Contender, plan: Plan, before: Iterable[Grant] = ()) -> int:
+def extend(
+    room: Room,
+    contender: Contender,
+    plan: Plan,
+    before: Iterable[Grant] = (),
+    *,
+    gain: float = 0.0,
+) -> int:
     """Give as many elastic instances as fit; return how many, with those that a quota forbids.
 
-    It was granted ``before``.
+    It was granted ``before``. ``gain`` is what each has to add, where a speed-up curve tells it.
     """
     granted = 0
     planned = []
@@ -255,7 +265,10 @@ def extend(room: Room, contender: Contender, plan: Plan, before: Iterable[Grant]
     if contender.is_spread:
         given = chain(before, plan.grants)
         planned = [(one.need, one.places) for one in given if one.contender is contender]
-    for need, places in grow(room, contender, contender.elastic_missing, planned):
+    wanted = contender.elastic_missing
+    if gain and contender.speedup is not None:
+        wanted = contender.worthwhile(gain)
+    for need, places in grow(room, contender, wanted, planned):
         plan.grants.append(Grant(contender, need, places, True))
         count = sum(count for _, count in places)
         granted += count
@@ -268,7 +281,11 @@ def extend(room: Room, contender: Contender, plan: Plan, before: Iterable[Grant]
 
 
 def _grow_in_turns(
-    planner: "Planner", fairness: Fairness, contenders: Iterable[Contender], plan: Plan
+    planner: "Planner",
+    fairness: Fairness,
+    contenders: Iterable[Contender],
+    plan: Plan,
+    gain: float,
 ) -> None:
     """Give elastic instances in small portions, always to those who have least."""
     by_team: dict[str, dict[str, list[Contender]]] = {}
@@ -279,7 +296,10 @@ def _grow_in_turns(
     given = plan.gangs()
     turns = Turns(fairness, by_team)
     while (each := turns.next()) is not None:
-        missing = wanted.setdefault(each.id, list(each.elastic_missing))
+        if (missing := wanted.get(each.id)) is None:
+            curbed = gain and each.speedup is not None
+            missing = each.worthwhile(gain) if curbed else list(each.elastic_missing)
+            wanted[each.id] = missing
         portion = [
             min(count, max(1, int(PORTION / fitting.share)) if fitting.share else count)
             for count, fitting in zip(missing, each.fittings, strict=True)

@@ -15,17 +15,20 @@ from zoe.model.quota import Accounts
 from zoe.scheduler.backfill import Reservation
 from zoe.scheduler.contender import Contender
 from zoe.scheduler.demand import Demand
+from zoe.scheduler.ends import Ends
 from zoe.scheduler.fairness import Fairness, FairOrder
 from zoe.scheduler.fitting import Fitting
-from zoe.scheduler.gang import Lack, fits_in, lacks
 from zoe.scheduler.generations import GENERATIONS
 from zoe.scheduler.lending import Lendings
 from zoe.scheduler.plan import Plan
 from zoe.scheduler.queue import CHANGING, POLICIES, Growing, Order
 from zoe.scheduler.quota import Ledger, charge_start
 from zoe.scheduler.rank import rank_of
-from zoe.scheduler.room import Places, Room
+from zoe.scheduler.reach import Reach
+from zoe.scheduler.room import Room
+from zoe.scheduler.search import SEARCH_STEPS
 from zoe.scheduler.sharing import Sharing
+from zoe.scheduler.stock import Places
 
 
 class Planner:
@@ -48,8 +51,7 @@ class Planner:
         self.by_age: list[tuple[float, int]] = []
         """Those that wait, by submission."""
         self.lent = Lendings()
-        self.ends: list[tuple[float, int]] = []
-        """When each execution that runs is believed to end, the first first."""
+        self.ends = Ends()
         self.claims: dict[int, list[tuple[Fitting, Places]]] = {}
         """Room that is held, until it has been cleared, for executions that wait."""
         self.holders: dict[int, set[int]] = {}
@@ -66,10 +68,7 @@ class Planner:
         """Grows whenever anybody gets room or gives some back."""
         self._found_blocked = (0, -1, inf)
         """Who, at which of the ``changes``, and until when it need not be tried again."""
-        self._empty = Room()
-        """The same nodes, with nothing of ours on them."""
-        self._excluded: dict[tuple[Lack, ...], bool] = {}
-        self._end_of: dict[int, tuple[float, int]] = {}
+        self.reach = Reach(all_together=sharing.generation == "rigid")
         self._policy = POLICIES[sharing.policy]
         self._reorders = sharing.policy in CHANGING
         self._generation = GENERATIONS[sharing.generation]
@@ -80,11 +79,10 @@ class Planner:
         """Take over what the nodes are; what is held on them stays held."""
         self.drop_claims()
         self.changes += 1
-        self._excluded = {}
         names = [node.name for node in self.room.nodes]
         held = [counts for each in self.contenders.values() for _, counts in each.held()]
         known = list(nodes)
-        self._empty.set_nodes(known)
+        self.reach.set_nodes(known)
         self.room.set_nodes(known, {names[node] for counts in held for node in counts})
         for counts in held:
             there = {self.room.index[names[node]]: count for node, count in counts.items()}
@@ -102,11 +100,6 @@ class Planner:
             for need, counts in enumerate(contender.going):
                 self.room.expect(contender.fittings[need], list(counts.items()))
         self.lent.renumber(lambda node: self.room.index[names[node]])
-
-    @property
-    def shares(self) -> Accounts:
-        """All users and teams, with their quotas, weights and guaranteed amounts."""
-        return self.ledger.shares
 
     def set_shares(self, shares: Accounts) -> None:
         """Take over what users and teams may have; nothing is taken from those that run."""
@@ -194,8 +187,8 @@ class Planner:
 
     def refresh(self, contender: Contender) -> None:
         """Note whether it wants more, after what it misses has changed."""
-        self._sort_in(self.growing, contender, wants=contender.is_incomplete)
-        self._sort_in(self.homeless, contender, wants=contender.is_homeless)
+        self.growing.keep(contender, wanted=contender.is_incomplete)
+        self.homeless.keep(contender, wanted=contender.is_homeless)
         self.ledger.note(contender)
 
     # What becomes of the room.
@@ -287,24 +280,10 @@ class Planner:
 
     def is_passed_over(self, contender: Contender) -> bool:
         """Whether nothing but other nodes or its own user's quota keeps it from starting."""
-        if self.is_excluded(contender):
+        if self.reach.excludes(contender):
             return True
         contender.is_over = bool(contender.allowances) and self.ledger.passes_over(contender)
         return contender.is_over
-
-    def least(self, contender: Contender) -> list[Lack]:
-        """Return what it must get at once, or it gets nothing."""
-        return lacks(contender, all_together=self.sharing.generation == "rigid")
-
-    def is_excluded(self, contender: Contender) -> bool:
-        """Whether it could not start even if nothing else ran: it must not block the others."""
-        if contender.is_excluded is None:
-            wanted = self.least(contender)
-            known = tuple(wanted)
-            if known not in self._excluded:
-                self._excluded[known] = not fits_in(self._empty, wanted)
-            contender.is_excluded = self._excluded[known]
-        return contender.is_excluded
 
     def plan(self, now: float) -> Plan:
         """Return what to do next; its room is taken already, until :meth:`undo` or for good.
@@ -319,6 +298,7 @@ class Planner:
         if self.fairness is not None:
             self.fairness.begin_plan(now)
         self.drop_claims()
+        self.room.search_steps = SEARCH_STEPS
         self.ledger.begin_plan()
         known, retry_at = self.blocked_at(now), self._found_blocked[2]
         plan = self._generation(self, now)
@@ -417,17 +397,4 @@ class Planner:
     def _expect_end(self, contender: Contender, now: float | None) -> None:
         """Note when it is believed to end; with None that it has ended."""
         self.changes += 1
-        if (known := self._end_of.pop(contender.id, None)) is not None:
-            del self.ends[bisect_left(self.ends, known)]
-        is_running = contender.is_admitted and contender.rate > 0
-        if now is not None and is_running and contender.has_estimate:
-            expected = (now + contender.remaining_seconds(now), contender.id)
-            self._end_of[contender.id] = expected
-            insort(self.ends, expected)
-
-    def _sort_in(self, order: Order, contender: Contender, *, wants: bool) -> None:
-        if wants != (contender.id in order):
-            if wants:
-                order.add(contender)
-            else:
-                order.discard(contender.id)
+        self.ends.expect(contender, now)

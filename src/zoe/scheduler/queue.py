@@ -100,6 +100,14 @@ class Order:
         if key is not None:
             del self.keys[bisect_left(self.keys, key)]
 
+    def keep(self, contender: Contender, *, wanted: bool) -> None:
+        """Have it in, or not, as it is wanted."""
+        if wanted != (contender.id in self._key_of):
+            if wanted:
+                self.add(contender)
+            else:
+                self.discard(contender.id)
+
     def position(self, execution_id: int) -> int:
         """Return its place, from 1."""
         return bisect_left(self.keys, self._key_of[execution_id]) + 1

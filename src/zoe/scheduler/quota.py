@@ -27,7 +27,7 @@ from zoe.scheduler import words
 
 if TYPE_CHECKING:
     from zoe.scheduler.contender import Contender
-    from zoe.scheduler.room import Places
+    from zoe.scheduler.stock import Places
 
 COUNTED = LIMITS[:5]
 """What is counted: cores, memory, GPUs, executions, interactive sessions."""

@@ -45,14 +45,15 @@ def _why_no_room(
     for lack, fitting in wanted:
         best = room.closest(fitting)
         if best is None:
-            return Reason("no-node-is-ready", f"no node that {lack.service} may use is ready")
+            said = f"no node that {lack.service} may use is ready"
+            return Reason("no-node-is-ready", said + _without_image(room.nodes, [lack]))
         free = room.available(best)
         if not lack.each.fits_in(free):
-            said = _said_best(lack, room.nodes[best].name, free)
-            return Reason("no-node-has-room", f"{said} free{_holders(usage(best))}")
+            said = f"{_said_best(lack, room.nodes[best].name, free)} free{_holders(usage(best))}"
+            return Reason("no-node-has-room", said + _without_image(room.nodes, [lack]))
     total = _total(lack for lack, _ in wanted)
     there = room.available_total()
-    holders = _holders(usage(None))
+    holders = _holders(usage(None)) + _without_image(room.nodes, [lack for lack, _ in wanted])
     if not total.fits_in(there):
         missing = "; ".join(_short(total, there))
         return Reason("not-enough-room", f"its essential instances need {missing}{holders}")
@@ -73,7 +74,9 @@ def why_never(nodes: Iterable[Node], wanted: Sequence[Lack]) -> Reason | None:
         return None
     if not known:
         return Reason("no-nodes", "there are no nodes yet")
-    empty = [Node(node.name, node.capacity, labels=node.labels) for node in known]
+    empty = [
+        Node(node.name, node.capacity, labels=node.labels, images=node.images) for node in known
+    ]
     if not fits_on(empty, wanted):
         return Reason(NEVER, f"{_what_lacks(known, wanted)}: it can never start here")
     out = [node for node in known if node.status is not NodeStatus.READY]
@@ -90,13 +93,18 @@ def _what_lacks(nodes: list[Node], wanted: Sequence[Lack]) -> str:
         labelled = [node for node in nodes if lack.shape.labels <= node.labels]
         if not labelled:
             return _no_label(nodes, lack)
-        if not any(lack.each.fits_in(node.capacity) for node in labelled):
-            best = max(labelled, key=lambda node: _closeness(lack.each, node.capacity))
-            return _said_best(lack, best.name, best.capacity)
-        if lack.shape.spread and len(labelled) < lack.count:
+        usable = [node for node in labelled if node.has_image(lack.shape.image)]
+        if not usable:
+            which = "node with its labels" if lack.shape.labels else "node"
+            return f"no {which} has the image {lack.shape.image} ({lack.service})"
+        if not any(lack.each.fits_in(node.capacity) for node in usable):
+            best = max(usable, key=lambda node: _closeness(lack.each, node.capacity))
+            said = _said_best(lack, best.name, best.capacity)
+            return said + _without_image(nodes, [lack])
+        if lack.shape.spread and len(usable) < lack.count:
             return (
                 f"{lack.service} must be spread over {lack.count} nodes; there are "
-                f"{len(labelled)} that it may use"
+                f"{len(usable)} that it may use{_without_image(nodes, [lack])}"
             )
     total, capacity = _total(wanted), _sum(node.capacity for node in nodes)
     if not total.fits_in(capacity):
@@ -104,8 +112,20 @@ def _what_lacks(nodes: list[Node], wanted: Sequence[Lack]) -> str:
         return f"its essential instances need {missing}"
     return (
         f"its essential instances need {words.amount(total)} together and do not fit on the "
-        "nodes, even when those are empty"
+        f"nodes, even when those are empty{_without_image(nodes, wanted)}"
     )
+
+
+def _without_image(nodes: Sequence[Node], wanted: Iterable[Lack]) -> str:
+    """Say which images are missing on how many of the nodes that could be used otherwise."""
+    said = []
+    for lack in wanted:
+        labelled = [node for node in nodes if lack.shape.labels <= node.labels]
+        without = sum(not node.has_image(lack.shape.image) for node in labelled)
+        if without:
+            where = f"{without} of {words.counted(len(labelled), 'node')}"
+            said.append(f"; the image {lack.shape.image} is missing on {where}")
+    return "".join(dict.fromkeys(said))
 
 
 def _no_label(nodes: list[Node], lack: Lack) -> str:

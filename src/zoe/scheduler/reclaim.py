@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from zoe.model.zapp import Kind
 from zoe.scheduler.backfill import reserve
-from zoe.scheduler.contender import Contender, relative_speed
+from zoe.scheduler.contender import Contender
 from zoe.scheduler.gang import Gang, place_gang
 from zoe.scheduler.lending import Lending
 from zoe.scheduler.room import Room
@@ -251,14 +251,14 @@ def _is_worth(
     cost = drain = 0.0
     for other, lost in _by_execution(chosen):
         count = sum(instances for _, instances in lost)
-        has, asked = other.has, other.asked
-        rate = relative_speed(other.speedup, has, asked)
-        less = rate - relative_speed(other.speedup, has - count, asked)
+        sped_up = sum(instances for one, instances in lost if one.need == other.sped_up)
+        rate = other.rate_without(0, 0)
+        less = rate - other.rate_without(count, sped_up)
         again = sum(_lost_seconds(planner, one, now) * instances for one, instances in lost)
         grace = max(other.demand.needs[one.need].grace_seconds for one, _ in lost)
         drain = max(drain, grace)
         if rate:
-            cost += (horizon + grace) * less / rate + again / has
+            cost += (horizon + grace) * less / rate + again / other.has
     weight = 1.0 if contender.demand.kind is Kind.BATCH else INTERACTIVE_WEIGHT
     if cost <= (gain - drain) * weight:
         return True

@@ -1,7 +1,7 @@
 """The scheduler: one event in, decisions out; the only way to change what it knows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 
 from zoe.model.change import Cause, Forget, SetBalances, SetNodes
@@ -15,11 +15,11 @@ from zoe.model.execution import (
     ExitReason,
     InstanceStatus,
     Outcome,
-    Reason,
-    ServiceInstance,
 )
 from zoe.model.quota import EXCEEDS_QUOTA, Accounts
 from zoe.scheduler import lifecycle, words
+from zoe.scheduler.account import closed
+from zoe.scheduler.admission import Admission
 from zoe.scheduler.allocator import Allocator
 from zoe.scheduler.decisions import Decision, StartInstance, StopInstance, WakeAt
 from zoe.scheduler.events import (
@@ -44,29 +44,10 @@ from zoe.scheduler.history import History
 from zoe.scheduler.lifecycle import Rules
 from zoe.scheduler.planner import Planner
 from zoe.scheduler.reasons import NEVER
+from zoe.scheduler.record import Record
 from zoe.scheduler.sharing import Sharing
 from zoe.scheduler.snapshot import Snapshot, freeze
-from zoe.scheduler.state import Executions, Record, State
-
-
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """Whether an execution would start now, where its essential instances would go, or why not."""
-
-    fits_now: bool
-    can_ever_fit: bool
-    placements: tuple[ServiceInstance, ...]
-    reasons: tuple[Reason, ...]
-    queue_position: int | None = None
-    """Its place in the queue, from 1, if it would wait."""
-
-
-@dataclass(frozen=True, slots=True)
-class StopRetry:
-    """Failed attempts to have an instance stopped, and when it is asked again, if that is due."""
-
-    failures: int
-    at: float | None
+from zoe.scheduler.state import Executions, State, StopRetry
 
 
 class Scheduler:
@@ -103,7 +84,7 @@ class Scheduler:
     @property
     def shares(self) -> Accounts:
         """What users and teams may have, as it was last set."""
-        return self._planner.shares
+        return self._planner.ledger.shares
 
     @property
     def next_wake(self) -> float | None:
@@ -214,9 +195,12 @@ class Scheduler:
                 self._planner.set_shares(shares)
                 self._allocator.shares_set()
                 self._unsettled = True
+            case BalancesRestored(balances) if self._planner.fairness is not None:
+                self._planner.fairness.restore(balances, self._state.now)
             case BalancesRestored(balances):
-                if self._planner.fairness is not None:
-                    self._planner.fairness.restore(balances, self._state.now)
+                half_life = self._planner.sharing.half_life_seconds
+                if ended := closed(balances, self._state.now, half_life):
+                    self._state.decisions.append(SetBalances(ended))
             case WokeUp():
                 self._wake = None  # an alarm that rang early is set again
 
@@ -372,7 +356,11 @@ class Scheduler:
         ordered = tuple(sorted(nodes, key=lambda node: node.name))
         if ordered == self.nodes:
             return
-        self._state.set_nodes(ordered)
+        if self._state.set_nodes(ordered):
+            for record in list(self._state.records.values()):
+                renewed = self._state.renew(record)
+                if renewed.base.status is ExecutionStatus.QUEUED:
+                    self._allocator.join(renewed)
         self._state.decisions.append(SetNodes(ordered, self._state.now))
         self._allocator.nodes_changed()
         for record in list(self._state.admitted.values()):
@@ -380,10 +368,17 @@ class Scheduler:
             self._look_at(record)
 
     def _lose_missing_nodes(self, record: Record) -> None:
+        nodes = self._state.nodes
         for instance in record.placed():
             current = record.instances[instance.id]
-            if current.is_placed and current.node not in self._state.nodes:
+            if current.is_placed and current.node not in nodes:
                 lifecycle.lose(self._state, self._rules, record, current)
+            elif (
+                current.gpus
+                and current.status is InstanceStatus.WAITING
+                and not set(current.gpus) <= set(nodes[current.node].gpu_ids)
+            ):
+                lifecycle.lose_gpus(self._state, record, current)
 
     def _look_at(self, record: Record) -> None:
         """Do what is due for one execution."""

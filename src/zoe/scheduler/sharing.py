@@ -24,6 +24,8 @@ class Sharing:
     """How many times in an hour one execution is shrunk at most."""
     lost_seconds: float = inf
     """How much work an instance that is taken back loses at most, unless it hands it over."""
+    growth_gain: float = 0.0
+    """What one more elastic instance adds at least, in parts of the first, while others wait."""
     backfill: str = "easy"
     """Who may overtake: with ``easy``, who does not delay the first that is blocked; with
     ``conservative``, who delays none of those before it; with ``none``, nobody."""

@@ -6,7 +6,7 @@ a decision of the present call.
 
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from zoe.model.change import Cause, SetInstance, SetStatus
@@ -16,168 +16,21 @@ from zoe.model.execution import (
     Execution,
     ExecutionEnd,
     ExecutionStatus,
-    ExitReason,
     InstanceStatus,
     ServiceInstance,
     check_execution_transition,
     check_instance_transition,
-    instance_id,
 )
-from zoe.model.tree import requirements
 from zoe.scheduler.decisions import Decision
-from zoe.scheduler.demand import Demand, Need, Shape
+from zoe.scheduler.devices import Devices
 from zoe.scheduler.history import History
 from zoe.scheduler.planner import Planner
-
-ACTIVE = frozenset({ExecutionStatus.STARTING, ExecutionStatus.RUNNING})
-"""The statuses in which an execution holds room and may get more."""
+from zoe.scheduler.record import ACTIVE, Record
 
 _ADMITTED = ACTIVE | {ExecutionStatus.STOPPING}
 
 REMEMBERED = 10_000
 """How many ended executions are known by id."""
-
-
-class Record:
-    """One execution as the scheduler follows it; :attr:`value` is its present value."""
-
-    def __init__(self, execution: Execution, elastic_attempts: int) -> None:
-        self.services = dict(execution.zapp.services())
-        self.requires = requirements(execution.zapp)
-        self.numbers = {name: number for number, name in enumerate(self.services)}
-        """The number of each need in the demand, by service."""
-        self.instances = {instance.id: instance for instance in execution.instances}
-        self._execution = execution
-        self._elastic_attempts = elastic_attempts
-        self._is_current = True
-
-    @property
-    def value(self) -> Execution:
-        """The execution with its present instances."""
-        if not self._is_current:
-            self._execution = replace(self._execution, instances=tuple(self.instances.values()))
-            self._is_current = True
-        return self._execution
-
-    @property
-    def base(self) -> Execution:
-        """The execution; its ``instances`` may be out of date."""
-        return self._execution
-
-    @base.setter
-    def base(self, execution: Execution) -> None:
-        self._execution = execution
-
-    @property
-    def is_active(self) -> bool:
-        """Whether it has been admitted and its end is not decided."""
-        return self._execution.status in ACTIVE
-
-    def put(self, instance: ServiceInstance) -> None:
-        """Replace, or add, an instance."""
-        self.instances[instance.id] = instance
-        self._is_current = False
-
-    def essential(self, service: str) -> Iterator[ServiceInstance | None]:
-        """Yield the essential instances of ``service``; None for one that was never placed."""
-        for ordinal in range(self.services[service].essential):
-            yield self.instances.get(instance_id(self._execution.id, service, ordinal))
-
-    def placed(self, *statuses: InstanceStatus) -> list[ServiceInstance]:
-        """Return the instances that hold room; with ``statuses`` only those in one of them."""
-        return [
-            instance
-            for instance in self.instances.values()
-            if instance.is_placed and (not statuses or instance.status in statuses)
-        ]
-
-    @property
-    def demand(self) -> Demand:
-        """What it asks for, as the planner reads it."""
-        execution = self._execution
-        needs = tuple(
-            Need(
-                name,
-                Shape(service.resources, frozenset(service.labels), service.spread),
-                service.essential,
-                execution.elastic_count(name),
-                service.speedup,
-                service.shrink.grace_seconds,
-                bool(service.shrink.command),
-            )
-            for name, service in self.services.items()
-        )
-        return Demand(
-            execution.id,
-            execution.submitted_at,
-            needs,
-            execution.owner,
-            execution.team,
-            kind=execution.zapp.kind,
-            application=execution.zapp.name,
-            run_seconds=execution.zapp.time_limit_seconds,
-            limit_seconds=execution.zapp.time_limit_seconds,
-        )
-
-    @property
-    def minimum(self) -> tuple[int, ...] | None:
-        """How many elastic instances of each need others may not take back; None: any."""
-        kept = self._execution.elastic_min
-        if not any(kept.values()):
-            return None
-        return tuple(kept.get(name, 0) for name in self.services)
-
-    def missing_essential(self, name: str) -> list[int]:
-        """Return the ordinals that have to be placed all together: those without room.
-
-        All of them while it is queued; later those whose node has gone away.
-        """
-        return [
-            ordinal
-            for ordinal, instance in enumerate(self.essential(name))
-            if instance is None or is_homeless(instance)
-        ]
-
-    def missing_elastic(self, name: str, now: float) -> list[int]:
-        """Return the ordinals of missing elastic instances that may be placed at ``now``."""
-        wanted = self._execution.elastic_count(name)
-        if not wanted:
-            return []
-        first = self.services[name].essential
-        existing = [
-            instance
-            for instance in self.instances.values()
-            if instance.service == name and not instance.essential
-        ]
-        counted = sum(one.is_placed or self.is_done(one) for one in existing)
-        taken = {
-            one.ordinal
-            for one in existing
-            if one.is_placed or self.is_done(one) or one.not_before > now
-        }
-        free = [n for n in range(first, first + wanted) if n not in taken]
-        return free[: max(0, wanted - counted)]
-
-    def is_done(self, instance: ServiceInstance) -> bool:
-        """Whether an elastic instance has stopped and is not to be replaced."""
-        return instance.status is InstanceStatus.STOPPED and (
-            (instance.exit is not None and instance.exit.reason is ExitReason.COMPLETED)
-            or instance.failures > self._elastic_attempts
-        )
-
-
-def is_completed(instance: ServiceInstance) -> bool:
-    """Whether it exited by itself with 0."""
-    return (
-        instance.status is InstanceStatus.STOPPED
-        and instance.exit is not None
-        and instance.exit.reason is ExitReason.COMPLETED
-    )
-
-
-def is_homeless(instance: ServiceInstance) -> bool:
-    """Whether an essential instance has lost its room and needs another one."""
-    return instance.status is InstanceStatus.STOPPED and not is_completed(instance)
 
 
 class State:
@@ -190,6 +43,9 @@ class State:
         self.admitted: dict[int, Record] = {}
         """Those of ``records`` that have, or had, room: starting, running or stopping."""
         self.nodes: dict[str, Node] = {}
+        self.with_images = False
+        """Whether some node tells which images it has, so that it matters who needs which."""
+        self._devices = Devices()
         self.decisions: list[Decision] = []
         self.now = 0.0
         self.room_version = 0
@@ -205,7 +61,7 @@ class State:
 
     def add(self, execution: Execution) -> Record:
         """Follow an execution from now on, with the room that its instances hold."""
-        record = Record(execution, self._elastic_attempts)
+        record = Record(execution, self._elastic_attempts, with_images=self.with_images)
         self.records[execution.id] = record
         contender = self.planner.add(
             record.demand, self.now, self.history.typical_seconds(record.demand)
@@ -286,11 +142,28 @@ class State:
         self.touched[record.base.id] = record
         self.decisions.append(SetInstance(instance, self.now, reason, cause))
 
-    def set_nodes(self, nodes: Iterable[Node]) -> None:
-        """Take over what the nodes are."""
+    def set_nodes(self, nodes: Iterable[Node]) -> bool:
+        """Take over what the nodes are; whether that changes :attr:`with_images`."""
         self.nodes = {node.name: node for node in sorted(nodes, key=lambda node: node.name)}
         self.planner.set_nodes(self.nodes.values())
         self.room_version += 1
+        before = self.with_images
+        self.with_images = any(node.images is not None for node in self.nodes.values())
+        return before != self.with_images
+
+    def renew(self, record: Record) -> Record:
+        """Follow an execution anew, as after a restart, as what it asks for reads otherwise now."""
+        former = self.planner.contenders[record.base.id]
+        former.advance(self.now, 0)
+        self.planner.forget(record.base.id, self.now)
+        renewed = self.add(record.value)
+        self.planner.contenders[record.base.id].done_seconds = former.done_seconds
+        return renewed
+
+    def gpus_for(self, record: Record, service: str, node: str) -> tuple[str, ...] | None:
+        """Return GPUs for one more instance of ``service`` on a known node; None: it lacks them."""
+        count = record.services[service].resources.gpus
+        return self._devices.free(self.nodes[node], count) if count else ()
 
     def wake_at(self, time: float, execution_id: int) -> None:
         """Have the execution looked at again at ``time``."""
@@ -314,6 +187,8 @@ class State:
 
     def _account(self, record: Record, old: ServiceInstance | None, new: ServiceInstance) -> None:
         """Tell the planner what has changed of the room that an instance holds."""
+        if new.gpus or (old is not None and old.gpus):
+            self._devices.note(old, new)
         before, after = _room_of(old), _room_of(new)
         if before == after:
             return
@@ -370,3 +245,11 @@ def _room_of(instance: ServiceInstance | None) -> _Held | None:
 def _execution_of(instance_id: str) -> int:
     head = instance_id.partition("/")[0]
     return int(head) if head.isdecimal() else -1
+
+
+@dataclass(frozen=True, slots=True)
+class StopRetry:
+    """Failed attempts to have an instance stopped, and when it is asked again, if that is due."""
+
+    failures: int
+    at: float | None

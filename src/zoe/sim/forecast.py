@@ -101,7 +101,7 @@ def forecast(
     asked = set(everybody if wanted is None else wanted).intersection(everybody)
     estimates = {}
     for contender in (first.contenders[each] for each in asked):
-        if first.is_excluded(contender):
+        if first.reach.excludes(contender):
             estimates[contender.id] = Estimate(None, None, Unknown.NEVER)
         elif first.ledger.why_never(contender) is not None:
             estimates[contender.id] = Estimate(None, None, Unknown.FORBIDDEN)

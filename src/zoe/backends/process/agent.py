@@ -194,6 +194,10 @@ class Agent:
             if other.status != "stopped":
                 message = f"attempt {other.attempt} of {record.instance_id} still runs"
                 raise Rejected(message, retryable=True)
+        for live in self._live.values():
+            if shared := set(live.record.gpus).intersection(record.gpus):
+                message = f"{live.record.instance_id} still has the GPU {min(shared)}"
+                raise Rejected(message, retryable=True)
         folder = self._records.folder(record)
         for inside in ("tmp", "work"):
             (folder / inside).mkdir(parents=True, exist_ok=True)

@@ -4,12 +4,12 @@ import asyncio
 import shutil
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
-from zoe.backends.base import Refused
+from zoe.backends.base import Refused, Retryable
 from zoe.backends.peers import counts_by_service
-from zoe.backends.process.capacity import detect_capacity
+from zoe.backends.process.capacity import detect_capacity, detect_gpus, gpu_variables
 from zoe.backends.process.connection import Connection
 from zoe.backends.process.frames import Message
 from zoe.model.cluster import Node, Observation, ObservedInstance
@@ -28,9 +28,10 @@ NO_ISOLATION = "this back-end gives no isolation: every application runs as the 
 class ProcessBackend:
     """Runs instances on this machine without a container engine, owned by one agent process.
 
-    A zero in ``cores`` (cores, not thousandths) and ``memory_bytes`` means what the machine has. An
-    empty ``path`` means the folder of this Python and the system's folders. ``shared`` allows the
-    applications of more than one user, who can then read each other's files.
+    A zero in ``cores`` (cores, not thousandths) and ``memory_bytes`` means what it has, and
+    so does None for ``gpus``, the ids of the GPUs to give away. An empty ``path`` means the folder
+    of this Python and the system's folders. ``shared`` allows the applications of more than one
+    user, who can then read each other's files.
     """
 
     name = "process"
@@ -44,6 +45,7 @@ class ProcessBackend:
         workspaces_dir: Path,
         cores: float = 0,
         memory_bytes: int = 0,
+        gpus: Sequence[str] | None = None,
         node_name: str = "",
         path: str = "",
         shared: bool = False,
@@ -56,7 +58,8 @@ class ProcessBackend:
         self._logs_dir = logs_dir.absolute()
         self._workspaces_dir = workspaces_dir.absolute()
         self._node = node_name or socket.gethostname().partition(".")[0].lower() or "localhost"
-        self._capacity = detect_capacity(cores, memory_bytes)
+        self._gpus = tuple(detect_gpus() if gpus is None else gpus)
+        self._capacity = detect_capacity(cores, memory_bytes, len(self._gpus))
         self._path = path or f"{Path(sys.executable).parent}:{SYSTEM_PATH}"
         self._shared = shared
         self._api_url = api_url
@@ -106,6 +109,7 @@ class ProcessBackend:
                 "LANG": "C.UTF-8",
                 "ZOE_ADDRESS": own_address,
                 **what.environment,
+                **gpu_variables(instance.gpus, node_has_any=bool(self._gpus)),
             },
             "work_dir": what.work_dir,
             "stdout": str(log_path(self._logs_dir, instance.id, instance.attempt, "stdout")),
@@ -117,6 +121,7 @@ class ProcessBackend:
             ),
             "check": _check_fields(what.ready),
             "shrink": list(what.shrink_command),
+            "gpus": list(instance.gpus),
         }
         await self._agent.call("start", record=record)
 
@@ -149,7 +154,8 @@ class ProcessBackend:
     async def observe(self) -> Observation:
         """Return this machine and every attempt that was not removed."""
         seen = await self._agent.call("observe")
-        node = Node(self._node, self._capacity, message=f"{NO_ISOLATION}; {seen['enforcement']}")
+        message = f"{NO_ISOLATION}; {seen['enforcement']}"
+        node = Node(self._node, self._capacity, message=message, gpus=self._gpus)
         return Observation((node,), tuple(map(self._observed, seen["instances"])))
 
     async def watch(self) -> AsyncIterator[ObservedInstance]:
@@ -172,6 +178,8 @@ class ProcessBackend:
                 notes.append(f"{name} cannot run here: {why_not}")
             if service.shm_bytes:
                 notes.append(f"{name}: shm has no effect, /dev/shm of this machine is used")
+            if service.resources.gpus:
+                notes.append(f"{name}: its GPUs are told to it, and not kept from other programs")
         return notes
 
     def _check(self, execution: Execution, instance: ServiceInstance, service: Service) -> None:
@@ -179,6 +187,8 @@ class ProcessBackend:
             raise Refused(f"this machine is the node {self._node}, not {instance.node}")
         if (why_not := _why_not(service)) is not None:
             raise Refused(f"{instance.service} cannot run on the process back-end: {why_not}")
+        if missing := sorted(set(instance.gpus) - set(self._gpus)):
+            raise Retryable(f"this machine has no GPU {missing[0]} (any more)")
         if not self._shared and (first := self._first_owner(execution.owner)) != execution.owner:
             raise Refused(
                 f"{NO_ISOLATION}, and {first} uses it already; {execution.owner} cannot",
@@ -226,6 +236,7 @@ class ProcessBackend:
             address=seen["address"],
             exit=exit
             and Exit(ExitReason(exit["reason"]), exit["code"], exit["signal"], exit["message"]),
+            gpus=tuple(seen["gpus"]),
         )
 
     def _tell(self, event: Message) -> None:
@@ -239,8 +250,6 @@ def _why_not(service: Service) -> str | None:
         return "it has only a container image; give it `process: {command: [...]}`"
     if service.volumes:
         return f"the volume {service.volumes[0].name} is a container's; use the workspace"
-    if service.resources.gpus:
-        return "it asks for GPUs, which this back-end does not give away"
     return None
 
 

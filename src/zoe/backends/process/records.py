@@ -37,6 +37,8 @@ class Record:
     pid: int = 0
     started_ticks: int = 0
     exit: dict[str, Any] | None = None
+    gpus: list[str] = field(default_factory=list)
+    """The ids of its GPUs: its own while it lives."""
 
     @property
     def key(self) -> tuple[str, int]:
@@ -67,6 +69,7 @@ class Record:
             "ready": self.ready,
             "address": self.address,
             "exit": self.exit,
+            "gpus": self.gpus,
         }
 
 
