@@ -20,7 +20,7 @@ from timeline import draw, of_execution
 from zoe.client import RequestFailed, Zoe
 from zoe.model.errors import ZoeError
 from zoe.model.execution import ExecutionStatus, InstanceStatus
-from zoe.model.rest import ExecutionDetail
+from zoe.model.rest_executions import ExecutionDetail
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / ".demo"

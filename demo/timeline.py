@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from zoe.model.rest import ExecutionDetail, HistoryView
+from zoe.model.rest_executions import ExecutionDetail, HistoryView
 
 WIDTH = 64
 LEGEND = "· waiting   ─ starting   █ running   ▒ stopping"

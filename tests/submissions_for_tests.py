@@ -27,7 +27,7 @@ from zoe.model.zapp import (
     VolumeMount,
     ZApp,
 )
-from zoe.store.base import NewExecution
+from zoe.store.base import NewExecution, Store
 
 Q, S, R, STOPPING, T, F = (
     ExecutionStatus.QUEUED,
@@ -128,3 +128,9 @@ NODES = (
     Node("b", Resources(4000, 2**34, 2), labels=frozenset({"ssd", "gpu"}), gpus=("3", "GPU-1")),
     Node("a", Resources(8000, 2**35), foreign=Resources(1, 1), message="tired"),
 )
+
+
+async def lead(store: Store) -> int:
+    epoch = await store.lead("test", 60)
+    assert epoch is not None
+    return epoch

@@ -19,7 +19,6 @@ TEXTS = sorted(
 
 LONGEST = 400
 LONG_FOR_A_REASON = {
-    "src/zoe/model/rest.py": "the whole interface on one page, shapes and nothing else",
     "src/zoe/model/zapp_document.py": "the whole format on one page, half of it its description",
 }
 """Modules past LONGEST, each with the reason why a second module would be worse."""

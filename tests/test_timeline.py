@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from timeline import LEGEND, Span, draw, of_execution, spans
 
-from zoe.model.rest import ExecutionDetail, HistoryView
+from zoe.model.rest_executions import ExecutionDetail, HistoryView
 
 
 def entry(at: float, kind: str, **detail: Any) -> HistoryView:

@@ -10,7 +10,8 @@ from api_serving import BROKEN, DASK, Api, machines, serving
 from zoe.model.cluster import Node
 from zoe.model.execution import Execution, ExecutionStatus
 from zoe.model.resources import Resources
-from zoe.model.rest import NodePage, PlanView, ReadyView, VersionView, WhoView
+from zoe.model.rest import ReadyView, VersionView, WhoView
+from zoe.model.rest_cluster import NodePage, PlanView
 from zoe.rpc.keys import server_keys
 from zoe.rpc.messages import (
     Blocker,

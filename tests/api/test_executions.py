@@ -20,7 +20,8 @@ from zoe.model.execution import (
     Outcome,
     Reason,
 )
-from zoe.model.rest import ExecutionDetail, ExecutionPage, QueuePage, ValidateView, WhyView
+from zoe.model.rest_cluster import ValidateView
+from zoe.model.rest_executions import ExecutionDetail, ExecutionPage, QueuePage, WhyView
 from zoe.model.zapp_yaml import read_zapp
 from zoe.store.base import NewExecution, Token
 

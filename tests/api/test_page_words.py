@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from zoe.api.web.words import expected, history_sentence, loss_sentence, sentence
-from zoe.model.rest import ForecastView, HistoryView, LossView
+from zoe.model.rest_executions import ForecastView, HistoryView, LossView
 
 
 @pytest.mark.parametrize(

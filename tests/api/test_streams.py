@@ -14,7 +14,7 @@ from api_serving import DASK, Api, write_log
 from zoe.api import logs
 from zoe.api.logs import Follower, Selection, log_files, read_place, tail_place
 from zoe.model.execution import ExecutionEnd, ExecutionStatus, Outcome
-from zoe.model.rest import HistoryView, LogText
+from zoe.model.rest_executions import HistoryView, LogText
 
 END = ExecutionEnd(Outcome.COMPLETED, "driver.count exited with 0.", 0)
 

@@ -7,7 +7,7 @@ import pytest
 
 from zoe.cli.follow import Story
 from zoe.model.execution import ExitReason
-from zoe.model.rest import HistoryView
+from zoe.model.rest_executions import HistoryView
 
 
 class Told:

@@ -23,7 +23,7 @@ from zoe.client import (
     calls,
 )
 from zoe.client.credentials import Credentials, CredentialsBroken, credentials, keep, kept
-from zoe.model.rest import FollowEnd, HistoryView, LogText
+from zoe.model.rest_executions import FollowEnd, HistoryView, LogText
 from zoe.settings import Settings
 
 Answer = Callable[[httpx2.Request], httpx2.Response]

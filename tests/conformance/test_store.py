@@ -5,19 +5,13 @@ import dataclasses
 
 import pytest
 
-from submissions_for_tests import FULL, SMALL, F, Q, R, T, new, way_to
+from submissions_for_tests import FULL, SMALL, F, Q, R, T, lead, new, way_to
 from zoe.model.change import Acknowledge
 from zoe.model.execution import Desired, ExecutionStatus
 from zoe.store.base import Conflict, NotFound, Store, Token
 from zoe.store.checks import NotStorable
 
 NASTY = "Robert'); DROP TABLE execution; --\" \\ %s %(id)s {columns} $1 \U0001f600 漢字 e\u0301"
-
-
-async def lead(store: Store) -> int:
-    epoch = await store.lead("test", 60)
-    assert epoch is not None
-    return epoch
 
 
 async def test_a_submission_comes_back_as_it_was(store: Store, another_store: Store) -> None:

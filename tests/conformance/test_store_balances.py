@@ -3,7 +3,7 @@
 import pytest
 
 from rehearsal import scheduler_of
-from submissions_for_tests import Q, instance, new, status
+from submissions_for_tests import Q, instance, lead, new, status
 from zoe.model.balance import Balance
 from zoe.model.change import Change, SetBalances
 from zoe.model.cluster import Node
@@ -37,12 +37,6 @@ frameworks:
     services:
       s: {image: x, resources: {cores: CORES, memory: 1GiB}, monitor: true}
 """
-
-
-async def lead(store: Store) -> int:
-    epoch = await store.lead("test", 60)
-    assert epoch is not None
-    return epoch
 
 
 async def test_at_first_nobody_has_used_anything(store: Store) -> None:

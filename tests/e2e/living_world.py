@@ -17,7 +17,7 @@ from living import birth
 from stack import Deployment, until
 from zoe.client import RequestFailed, Zoe
 from zoe.model.execution import ExecutionStatus, InstanceStatus, Outcome
-from zoe.model.rest import ExecutionDetail, InstanceView
+from zoe.model.rest_executions import ExecutionDetail, InstanceView
 
 LIVING = """\
 zoe: 4

@@ -8,7 +8,7 @@ import pytest
 
 from stack import Deployment, deployment_in, until
 from zoe.client import Zoe
-from zoe.model.rest import ExecutionDetail, ForecastView
+from zoe.model.rest_executions import ExecutionDetail, ForecastView
 
 ZAPP = """\
 zoe: 4

@@ -7,7 +7,7 @@ import pytest
 
 from stack import Deployment, deployment_in, until
 from zoe.client import Zoe
-from zoe.model.rest import ExecutionDetail
+from zoe.model.rest_executions import ExecutionDetail
 
 ELASTIC = """\
 zoe: 4

@@ -8,7 +8,8 @@ import pytest
 from zoe.model.change import SetInstance
 from zoe.model.execution import InstanceStatus, ServiceInstance
 from zoe.model.resources import Resources
-from zoe.model.rest import HistoryView, as_time
+from zoe.model.rest import as_time
+from zoe.model.rest_executions import HistoryView
 from zoe.model.zapp import Framework, Kind, Service, Speedup, ZApp
 from zoe.sim.workloads.history import read_history
 from zoe.sim.workloads.problems import WorkloadInvalid

@@ -14,22 +14,9 @@ from zoe.api.shares import chosen_team
 from zoe.api.submission import OPENAPI_BODY, Submission, checked_zapp
 from zoe.model.errors import ZAppInvalid
 from zoe.model.execution import Forecast
-from zoe.model.rest import (
-    ForecastView,
-    LiveView,
-    MasterView,
-    NodePage,
-    NodeView,
-    PlacementView,
-    PlanView,
-    QueuePage,
-    ReadyView,
-    ReasonView,
-    ValidateView,
-    VersionView,
-    WhoView,
-    as_time,
-)
+from zoe.model.rest import LiveView, MasterView, ReadyView, VersionView, WhoView, as_time
+from zoe.model.rest_cluster import NodePage, NodeView, PlacementView, PlanView, ValidateView
+from zoe.model.rest_executions import ForecastView, QueuePage, ReasonView
 from zoe.model.zapp_schema import json_schema
 from zoe.rpc.client import MasterUnreachable
 from zoe.rpc.messages import Expected, Failed, Ping, Plan, Planned, Pong

@@ -17,13 +17,8 @@ from zoe.api.submission import OPENAPI_BODY, Submission, submit
 from zoe.model.amounts import counted
 from zoe.model.execution import ENDED, Execution, ExecutionStatus
 from zoe.model.growth import grows_no_further
-from zoe.model.rest import (
-    API_PREFIX,
-    ExecutionDetail,
-    ExecutionPage,
-    ScaleRequest,
-    WhyView,
-)
+from zoe.model.rest import API_PREFIX
+from zoe.model.rest_executions import ExecutionDetail, ExecutionPage, ScaleRequest, WhyView
 from zoe.store.base import NotFound
 
 LOOK_SECONDS = 2.0

@@ -14,7 +14,7 @@ from typing import BinaryIO, cast
 
 from zoe.model.errors import ZoeError
 from zoe.model.logs import Stream, log_folder
-from zoe.model.rest import LogText
+from zoe.model.rest_executions import LogText
 
 CHUNK_BYTES = 64 * 1024
 STREAMS = ("stdout", "stderr")

@@ -24,7 +24,7 @@ from zoe.api.logs import (
 )
 from zoe.api.parts import Parts
 from zoe.model.execution import ENDED, Execution
-from zoe.model.rest import FollowEnd, HistoryPage, LogPage
+from zoe.model.rest_executions import FollowEnd, HistoryPage, LogPage
 from zoe.store.base import NotFound, StoreUnavailable
 
 LOG_LOOK_SECONDS = 0.2

@@ -16,7 +16,7 @@ from zoe.api.names import random_name
 from zoe.api.parts import Parts
 from zoe.api.shares import check_quota, chosen_team
 from zoe.model.execution import Execution, ExecutionStatus
-from zoe.model.rest import YAML_TYPES, ParameterValue, SubmitRequest
+from zoe.model.rest_executions import YAML_TYPES, ParameterValue, SubmitRequest
 from zoe.model.zapp import ZApp
 from zoe.model.zapp_yaml import read_zapp
 from zoe.store.base import NewExecution

@@ -17,7 +17,9 @@ from zoe.model.execution import (
     ServiceInstance,
 )
 from zoe.model.resources import NOTHING, Resources
-from zoe.model.rest import (
+from zoe.model.rest import ResourcesView, as_time
+from zoe.model.rest_cluster import GpuView, NodeInstanceView, NodeView
+from zoe.model.rest_executions import (
     EndpointView,
     EndView,
     ExecutionDetail,
@@ -25,17 +27,12 @@ from zoe.model.rest import (
     ExitView,
     ForecastView,
     FrameworkView,
-    GpuView,
     HistoryView,
     InstanceView,
     LossView,
-    NodeInstanceView,
-    NodeView,
     ReasonView,
-    ResourcesView,
     ServiceView,
     WhyView,
-    as_time,
 )
 from zoe.model.zapp import ZApp
 from zoe.store.base import HistoryEntry

@@ -25,7 +25,7 @@ from zoe.cli.output import (
 from zoe.cli.session import session
 
 if TYPE_CHECKING:
-    from zoe.model.rest import PlanView
+    from zoe.model.rest_cluster import PlanView
 
 app = typer.Typer()
 

@@ -13,7 +13,7 @@ from zoe.cli.output import ExitCode, counted, exit_code_of_end, tell, write
 from zoe.cli.session import Session, session
 
 if TYPE_CHECKING:
-    from zoe.model.rest import ExecutionDetail
+    from zoe.model.rest_executions import ExecutionDetail
 
 PATIENCE_SECONDS = 30.0
 """How long a command that follows puts up with an api that is away."""

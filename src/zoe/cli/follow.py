@@ -9,7 +9,7 @@ from typing import TextIO
 from zoe.cli.output import clean, clock, counted, is_colourful
 from zoe.client import AsyncZoe
 from zoe.model.execution import ExecutionStatus, ExitReason, InstanceStatus
-from zoe.model.rest import FollowEnd, HistoryView, LogText
+from zoe.model.rest_executions import FollowEnd, HistoryView, LogText
 
 LINE_MAX = 64 * 1024
 """A longer line is written in pieces."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from zoe.model.errors import ZoeError
     from zoe.model.execution import ExecutionEnd
-    from zoe.model.rest import EndView, ForecastView
+    from zoe.model.rest_executions import EndView, ForecastView
 
 
 class ExitCode:

@@ -112,12 +112,15 @@ def quota_set(
     weight: WeightOption = None,
 ) -> None:
     """Set what a user may have; what is not said stays as it is."""
+    from zoe.model.rest_accounts import QuotaForm
+
     changes = _read(limits, LIMITS)
     if teams and no_team:
         raise typer.BadParameter("--team and --no-team do not go together")
     with session(context).zoe() as zoe:
         known = zoe.user(user)
-        wanted = _form(known.quota) | changes if changes or known.has_own_quota else None
+        kept = QuotaForm.of(known.quota).model_dump()
+        wanted = kept | changes if changes or known.has_own_quota else None
         found = zoe.put_user(
             user,
             teams=[] if no_team else teams or known.teams,
@@ -179,16 +182,15 @@ def team_set(
     weight: WeightOption = None,
 ) -> None:
     """Make a team, or change it; what is not said stays as it is."""
+    from zoe.model.rest_accounts import AmountForm, QuotaForm
+
     changes, sure = _read(limits, LIMITS), _read(guaranteed, AMOUNTS)
     with session(context).zoe() as zoe:
         known = next((each for each in zoe.teams().items if each.name == name), None)
-        kept = _form(known.quota) if known else {}
-        kept_sure = _form(known.guaranteed) if known else {}
-        amounts = {
-            key: value
-            for key, value in (kept_sure | sure).items()
-            if value not in (None, "0m", "0B")  # nothing is guaranteed of that
-        }
+        kept = QuotaForm.of(known.quota).model_dump() if known else {}
+        kept_sure = AmountForm.of(known.guaranteed).model_dump() if known else {}
+        amounts = kept_sure | sure
+        amounts = {name: value for name, value in amounts.items() if value is not None}
         found = zoe.put_team(
             name,
             weight=weight if weight is not None else known.weight if known else 1.0,
@@ -199,7 +201,7 @@ def team_set(
             member = zoe.user(user)
             others = [each for each in member.teams if each != name]
             teams = [*others, name] if user in (add or ()) else others
-            own = _form(member.quota) if member.has_own_quota else None
+            own = QuotaForm.of(member.quota).model_dump() if member.has_own_quota else None
             zoe.put_user(user, teams=teams, weight=member.weight, quota=own)
             tell(f"{user} is in {', '.join(teams) or 'no team'}")
     tell(_teams([found]))
@@ -235,23 +237,6 @@ def _read(limits: Iterable[str] | None, known: tuple[str, ...]) -> dict[str, Any
         else:
             found[name] = None if value == UNLIMITED else value
     return found
-
-
-def _form(known: "QuotaView | ResourcesView") -> dict[str, Any]:
-    """Return what is known as it is sent; exact, because it is read again."""
-    given = {
-        "cores": None if known.cores_milli is None else f"{known.cores_milli}m",
-        "memory": None if known.memory_bytes is None else f"{known.memory_bytes}B",
-        "gpus": known.gpus,
-    }
-    for sent, name in (
-        ("executions", "executions"),
-        ("sessions", "sessions"),
-        ("run_time", "run_seconds"),
-    ):
-        if hasattr(known, name):
-            given[sent] = getattr(known, name)
-    return given
 
 
 def _cores(milli: int) -> str:

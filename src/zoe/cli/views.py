@@ -30,14 +30,9 @@ from zoe.cli.session import Session, session
 
 if TYPE_CHECKING:
     from zoe.client import Zoe
-    from zoe.model.rest import (
-        ExecutionDetail,
-        ExecutionSummary,
-        HistoryView,
-        NodeView,
-        Page,
-        WhyView,
-    )
+    from zoe.model.rest import Page
+    from zoe.model.rest_cluster import NodeView
+    from zoe.model.rest_executions import ExecutionDetail, ExecutionSummary, HistoryView, WhyView
 
 WATCH_SECONDS = 1.0
 CLEAR = "\033[H\033[2J"
@@ -307,7 +302,7 @@ def events(
 def _follow_events(zoe: "Zoe", name: str | None, output: Format) -> None:
     import json
 
-    from zoe.model.rest import HistoryView
+    from zoe.model.rest_executions import HistoryView
 
     try:
         for entry in zoe.follow_events(name):

@@ -20,26 +20,11 @@ from zoe.model.execution import ExecutionStatus
 from zoe.model.rest import (
     API_PREFIX,
     ErrorView,
-    ExecutionDetail,
-    ExecutionPage,
-    FollowEnd,
-    HistoryPage,
-    HistoryView,
-    LogPage,
-    LogText,
-    NodePage,
-    ParameterValue,
-    PlanView,
     Problem,
     ProblemCode,
-    QueuePage,
     ReadyView,
-    ScaleRequest,
-    SubmitRequest,
-    ValidateView,
     VersionView,
     WhoView,
-    WhyView,
 )
 from zoe.model.rest_accounts import (
     TeamForm,
@@ -49,6 +34,21 @@ from zoe.model.rest_accounts import (
     UserForm,
     UserPage,
     UserView,
+)
+from zoe.model.rest_cluster import NodePage, PlanView, ValidateView
+from zoe.model.rest_executions import (
+    ExecutionDetail,
+    ExecutionPage,
+    FollowEnd,
+    HistoryPage,
+    HistoryView,
+    LogPage,
+    LogText,
+    ParameterValue,
+    QueuePage,
+    ScaleRequest,
+    SubmitRequest,
+    WhyView,
 )
 
 Answer = TypeVar("Answer")

@@ -10,7 +10,7 @@ import httpx2
 from zoe.client import calls
 from zoe.client.credentials import credentials
 from zoe.client.errors import NotAllowed, no_answer
-from zoe.model.rest import FollowEnd, HistoryView, LogText
+from zoe.model.rest_executions import FollowEnd, HistoryView, LogText
 from zoe.settings import load_settings
 
 FOLLOW_TIMEOUT = httpx2.Timeout(30.0, read=60.0)

@@ -12,7 +12,7 @@ from zoe.client import calls
 from zoe.client.calls import Call, Ref
 from zoe.client.connection import FOLLOW_TIMEOUT, Position, target
 from zoe.client.errors import TimedOut, failure, no_answer
-from zoe.model.rest import ExecutionDetail, FollowEnd, HistoryView, LogText
+from zoe.model.rest_executions import ExecutionDetail, FollowEnd, HistoryView, LogText
 
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")

@@ -71,6 +71,15 @@ class AmountForm(Form):
             self.gpus,
         )
 
+    @staticmethod
+    def of(amount: ResourcesView) -> "AmountForm":
+        """Return the request for an amount that is known, to the last byte."""
+        return AmountForm(
+            cores=f"{amount.cores_milli}m" if amount.cores_milli else None,
+            memory=f"{amount.memory_bytes}B" if amount.memory_bytes else None,
+            gpus=amount.gpus,
+        )
+
 
 class QuotaForm(Form):
     """What somebody may have at a time; null, or absent: as much as there is."""
@@ -98,8 +107,8 @@ class QuotaForm(Form):
         )
 
     @staticmethod
-    def of(quota: Quota) -> "QuotaForm":
-        """Return the request for a quota that is known."""
+    def of(quota: "Quota | QuotaView") -> "QuotaForm":
+        """Return the request for a quota that is known, to the last byte."""
         return QuotaForm(
             cores=f"{quota.cores_milli}m" if quota.cores_milli is not None else None,
             memory=f"{quota.memory_bytes}B" if quota.memory_bytes is not None else None,

@@ -23,7 +23,8 @@ from zoe.api.web.render import document_lines, page, render
 from zoe.api.web.sign_in import SignedIn, form_of, is_live_request, reader, sign_in_routes
 from zoe.model.errors import ZAppInvalid, ZoeError
 from zoe.model.execution import ENDED, ExecutionStatus
-from zoe.model.rest import Problem, ScaleRequest, SubmitRequest
+from zoe.model.rest import Problem
+from zoe.model.rest_executions import ScaleRequest, SubmitRequest
 from zoe.store.base import NotFound, StoreUnavailable
 
 STATIC = Path(__file__).parent / "static"

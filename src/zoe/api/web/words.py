@@ -4,14 +4,14 @@ from datetime import UTC, datetime
 
 from zoe.model.execution import ExecutionStatus, Outcome
 from zoe.model.resources import CORE
-from zoe.model.rest import (
+from zoe.model.rest import ResourcesView
+from zoe.model.rest_executions import (
     EndView,
     ExecutionSummary,
     ForecastView,
     HistoryView,
     InstanceView,
     LossView,
-    ResourcesView,
 )
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")

@@ -19,7 +19,9 @@ from zoe.sim.workloads.problems import OnError
 
 if TYPE_CHECKING:
     from zoe.client import Zoe
-    from zoe.model.rest import ExecutionSummary, NodeView, ResourcesView
+    from zoe.model.rest import ResourcesView
+    from zoe.model.rest_cluster import NodeView
+    from zoe.model.rest_executions import ExecutionSummary
 
 MAX_EXECUTIONS = 20_000
 """Of a history; each takes two requests or more."""

@@ -1,0 +1,81 @@
+"""The shapes of machines in the REST interface, and of what would run on them."""
+
+from zoe.model.cluster import NodeStatus
+from zoe.model.execution import InstanceStatus
+from zoe.model.rest import Answer, ErrorView, Page, ResourcesView
+from zoe.model.rest_executions import ForecastView, FrameworkView, ReasonView
+from zoe.model.zapp import Kind
+
+
+class NodeInstanceView(Answer):
+    """An instance that holds room on a node."""
+
+    id: str
+    execution_id: int
+    execution_name: str
+    essential: bool
+    status: InstanceStatus
+    reserved: ResourcesView
+
+
+class GpuView(Answer):
+    """One GPU of a node, by its id, and which instance holds it; null: it is free."""
+
+    id: str
+    instance: str | None = None
+    gone: bool = False
+    """The node has lost it while it was held; nobody else gets it."""
+
+
+class NodeView(Answer):
+    """A machine: what it has, what is reserved, what is free, what runs there."""
+
+    name: str
+    status: NodeStatus
+    message: str = ""
+    labels: list[str] = []
+    capacity: ResourcesView
+    foreign: ResourcesView
+    """Used by what is not ours."""
+    reserved: ResourcesView
+    free: ResourcesView
+    instances: list[NodeInstanceView] = []
+    gpus: list[GpuView] = []
+    images: list[str] | None = None
+    """The images that it has; null: it gets what it lacks, or uses none."""
+
+
+class NodePage(Page[NodeView]):
+    """Every node, by name; always one page."""
+
+
+class PlacementView(Answer):
+    """Where one instance would run."""
+
+    instance: str
+    node: str
+    essential: bool
+
+
+class PlanView(Answer):
+    """Whether this application would start now, and if not, why not, and when."""
+
+    fits_now: bool
+    can_ever_fit: bool
+    placements: list[PlacementView] = []
+    reasons: list[ReasonView] = []
+    notes: list[str] = []
+    queue_position: int | None = None
+    """Its place in the queue, from 1, if it would wait."""
+    forecast: ForecastView | None = None
+    """When it would start, if it would wait; null when forecasts are turned off."""
+
+
+class ValidateView(Answer):
+    """Whether an application description is valid; every error at once if not."""
+
+    valid: bool
+    application: str = ""
+    kind: Kind | None = None
+    frameworks: list[FrameworkView] = []
+    errors: list[ErrorView] = []
