@@ -175,7 +175,7 @@ def _check(figures: Figures) -> None:
 
 def _placements(figures: Figures, policy: str) -> None:
     """Fill an empty cluster, then place as executions end and others arrive."""
-    drive = _Drive(Sharing(policy=policy), NODES)
+    drive = _Drive(Sharing(policy=policy, reclaim=False), NODES)
     for _ in range(QUEUED):
         drive.arrive()
     began = time.process_time()
