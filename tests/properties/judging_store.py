@@ -30,11 +30,18 @@ from zoe.model.zapp import Condition
 from zoe.scheduler.decisions import Decision, StartInstance, StopInstance
 from zoe.scheduler.events import Event, SharesSet
 from zoe.scheduler.invariants import check_invariants, over_quota
+from zoe.scheduler.sharing import Sharing
 from zoe.scheduler.snapshot import thaw
 from zoe.sim.forecast import Bounds, forecast
 
 KEPT = (InstanceStatus.WAITING, InstanceStatus.STARTING, InstanceStatus.RUNNING)
 """Statuses of an instance that holds its room, and is not about to give it back."""
+
+
+MAY_BE_PASSED = {
+    "making-room", "can-never-start", "nodes-not-ready", "no-nodes", "used-by-others",
+}  # fmt: skip
+"""Why somebody waits whom others do not delay when they start."""
 
 
 def holdings(executions: Mapping[int, Execution]) -> dict[int, object]:
@@ -68,6 +75,8 @@ class JudgingStore:
         self.used: Counter[tuple[str, str]] = Counter()
         """By team and user: the average of the cores they held, counted on its own."""
         self.used_at = self.now
+        self.overdue = 0
+        """How often somebody started while another one had waited for too long."""
         self.kept = 0
         """How often a minimum was all that was left."""
         self.store: dict[int, Execution] = {}
@@ -129,9 +138,11 @@ class JudgingStore:
     ) -> None:
         """Compare what is kept now with what was promised."""
         self.check_overdraft(before)
+        self.check_patience(before)
         self.check_counts(taken)
         generation = self.options.get("generation", "flexible")
         works = generation == "flexible" and self.options.get("reclaim", True)
+        works = works and not (self.options.get("backfill") == "none" and self.waiting_too_long())
         now = self.now if works else None  # the others may leave room unused
         excess = over_quota(self.store.values(), self.shares)
         if not isinstance(event, SharesSet):
@@ -146,6 +157,35 @@ class JudgingStore:
             self.check_balances()
         if self.whim.random() < 0.03:
             self.check_forecast()
+
+    def waiting_too_long(self) -> list[Execution]:
+        """Return who has waited for longer than the patience."""
+        patience = self.options.get("patience_seconds", Sharing().patience_seconds)
+        assert isinstance(patience, float)
+        waiting = [each for each in self.store.values() if each.status is ExecutionStatus.QUEUED]
+        return [each for each in waiting if self.now - each.submitted_at > patience]
+
+    def check_patience(self, before: dict[int, Execution]) -> None:
+        """Nobody starts before an older one that has waited for longer than the patience.
+
+        Unless that one has its room held already, or could not start on the nodes that there are.
+        Where overtaking is allowed, who does not delay it may pass: that is not judged here.
+        """
+        if self.options.get("backfill") != "none":
+            return
+        overdue = self.waiting_too_long()
+        for execution in self.store.values():
+            known = before.get(execution.id)
+            if execution.status is not ExecutionStatus.STARTING or (
+                known is not None and known.status is not ExecutionStatus.QUEUED
+            ):
+                continue
+            for other in overdue:
+                is_older = (other.submitted_at, other.id) < (execution.submitted_at, execution.id)
+                codes = {reason.code for reason in self.scheduler.executions[other.id].reasons}
+                if is_older:
+                    assert codes & MAY_BE_PASSED, f"{execution.id} passed {other.id}: {codes}"
+                self.overdue += not is_older
 
     def check_counts(self, taken: list[tuple[int, str]]) -> None:
         """Nobody has more elastic instances than wanted; others took none below a minimum.

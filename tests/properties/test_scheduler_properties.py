@@ -27,11 +27,14 @@ def play(seed: int, options: dict[str, object], steps: int) -> World:
     return world
 
 
+OVERTAKING = {"policy": "size3d", "backfill": "none", "patience_seconds": 20.0}
 OPTIONS = [
     {"generation": "flexible", "policy": "fifo"},
     {"policy": "fair", "half_life_seconds": 100.0},
     {"generation": "flexible", "policy": "size2d", "start_attempts": 2, "elastic_attempts": 1},
     {"policy": "srpt", "backfill": "none", "patience_seconds": 60.0},
+    OVERTAKING,
+    {"policy": "fair", "backfill": "none", "patience_seconds": 20.0},
     {"policy": "hrrn", "reclaim": False, "backfill_depth": 2},
     {"generation": "published"},
     {"generation": "malleable"},
@@ -86,3 +89,8 @@ def test_the_same_story_gives_the_same_decisions() -> None:
 def test_minimums_hold_others_back() -> None:
     """The oracle of minimums judges something: some are all that others have left."""
     assert sum(play(seed, {"scales": True}, 200).kept for seed in range(15, 18)) > 0
+
+
+def test_some_wait_for_longer_than_the_patience() -> None:
+    """The oracle of overtaking judges something: some start only when they are overdue."""
+    assert sum(play(seed, OVERTAKING, 200).overdue for seed in range(5)) > 0
