@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 from figures import Figures, percentile
@@ -25,6 +26,7 @@ from zoe.model.execution import (
     InstanceStatus,
     ServiceInstance,
 )
+from zoe.model.quota import Accounts, Quota, User
 from zoe.model.resources import Resources
 from zoe.scheduler.decisions import StartInstance, StopInstance
 from zoe.scheduler.events import (
@@ -34,12 +36,13 @@ from zoe.scheduler.events import (
     InstanceReady,
     InstanceStopped,
     NodesObserved,
+    SharesSet,
 )
 from zoe.scheduler.scheduler import Scheduler
 from zoe.scheduler.sharing import Sharing
 from zoe.sim.workload import Job, uniform_job
 
-LIMIT_SECONDS = 400.0
+LIMIT_SECONDS = 500.0
 SECONDS = 5.0
 """How long each rate is measured."""
 NODES = 10
@@ -52,6 +55,8 @@ LARGE = ((1000, 10_000, 20, 5), (10_000, 100_000, 100, 10))
 """Nodes, executions in the queue, and the milliseconds that p99 must and may be."""
 LARGE_SECONDS = 12.0
 USERS = 50
+QUOTA_NODES, QUOTA_QUEUED, QUOTA_EVENTS = 250, 2500, 600
+"""The cluster on which the cost of quotas is measured, and with how many events."""
 LARGE_NODE = Resources(16_000, 64 * GIB, 0)
 SLOT = Resources(4000, 16 * GIB, 0)
 """A quarter of a large node."""
@@ -75,6 +80,7 @@ async def measure(figures: Figures, folder: Path) -> None:
     for nodes, queued, must, aim in LARGE:
         for policy in ("fifo", "fair"):
             _add_large(figures, nodes, queued, policy, must, aim)
+    _add_quotas(figures)
 
 
 def _drive(gap_seconds: float) -> tuple[int, float, int]:
@@ -142,13 +148,49 @@ def _add_large(
     figures.add(f"{name}: the first plan after a start", first, "s")
 
 
+def _add_quotas(figures: Figures) -> None:
+    """Measure what an event costs when everybody has a quota, beside the same with no quotas.
+
+    Wide quotas hold nobody back: the events and the decisions are the same, and the ratio is the
+    bookkeeping alone. Tight ones let about half of the users start nothing more.
+    """
+    share = QUOTA_NODES * LARGE_NODE.cores_milli // USERS
+    quotas = {"wide": Quota(cores_milli=100 * share), "tight": Quota(cores_milli=share)}
+    for policy in ("fifo", "fair"):
+        bare = _per_event(policy, Quota())
+        for name, quota in quotas.items():
+            figures.add(
+                f"one event, {policy}, everybody with a {name} quota",
+                _per_event(policy, quota) * 1000,
+                "ms",
+                baseline=bare * 1000,
+                nodes=QUOTA_NODES,
+                queued=QUOTA_QUEUED,
+                events=QUOTA_EVENTS,
+                users=USERS,
+            )
+
+
+def _per_event(policy: str, quota: Quota) -> float:
+    """Return the mean seconds of an event; the first plan after the start is not counted."""
+    users = {f"user{number}": User(f"user{number}", quota=quota) for number in range(USERS)}
+    large = _Large(QUOTA_NODES, QUOTA_QUEUED, policy, Accounts(users))
+    large.first_plan()
+    times = [each for of_kind in large.run(QUOTA_EVENTS).values() for each in of_kind]
+    return sum(times) / len(times)
+
+
 class _Large:
     """A full cluster with a long queue, and what happens to it."""
 
-    def __init__(self, nodes: int, queued: int, policy: str) -> None:
+    def __init__(
+        self, nodes: int, queued: int, policy: str, shares: Accounts | None = None
+    ) -> None:
         self._rng = random.Random(3)
         self._scheduler = Scheduler(Sharing(policy=policy))
         self._now = 0.0
+        if shares is not None:
+            self._scheduler.handle(SharesSet(shares), 0.0)
         there = [Node(f"node{number:05}", LARGE_NODE) for number in range(nodes)]
         self._scheduler.handle(NodesObserved(tuple(there)), 0.0)
         slots = (node.name for node in there for _ in range(4))
@@ -166,12 +208,17 @@ class _Large:
         self._handle(ExecutionSubmitted(self._drawn()))
         return time.process_time() - began
 
-    def run(self) -> dict[str, list[float]]:
-        """Let executions arrive and end, and elastic instances end; return seconds by event."""
+    def run(self, most: int | None = None) -> dict[str, list[float]]:
+        """Let executions arrive and end, and elastic instances end; return seconds by event.
+
+        It goes on for LARGE_SECONDS, or for ``most`` events.
+        """
         times: dict[str, list[float]] = {}
         following: deque[Event] = deque()
         until = time.process_time() + LARGE_SECONDS
-        while time.process_time() < until:
+        for number in count():
+            if time.process_time() >= until if most is None else number >= most:
+                break
             event = following.popleft() if following else self._next_event()
             began = time.process_time()
             decisions = self._handle(event)
