@@ -117,10 +117,10 @@ def test_from_the_token_to_the_end_of_an_execution(
     picture(page, "stack-running")
     assert page.evaluate("window.notReloaded"), "the page was reloaded"
 
-    page.get_by_label("Elastic instances, at most").fill("3")
+    page.get_by_label("at most").fill("3")
     page.get_by_role("button", name="Scale").click()
     expect(helpers.filter(has_text="running")).to_have_count(4, timeout=SOON)
-    page.get_by_label("Elastic instances, at most").fill("0")
+    page.get_by_label("at most").fill("0")
     page.get_by_role("button", name="Scale").click()
     expect(helpers.filter(has_text="running")).to_have_count(1, timeout=SOON)
     expect(page.get_by_text("up to 0 elastic")).to_be_visible()
