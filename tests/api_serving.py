@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import uvicorn
@@ -284,3 +285,11 @@ async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)
+
+
+async def submitted(admin: httpx2.AsyncClient, **more: object) -> dict[str, Any]:
+    """Submit the sample application; return the answer."""
+    response = await admin.post("/api/v1/executions", json={"document": DASK} | more)
+    assert response.status_code == 201, response.text
+    body: dict[str, Any] = response.json()
+    return body

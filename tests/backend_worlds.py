@@ -145,6 +145,16 @@ async def end_of(backend: Backend, instance: ServiceInstance) -> Exit:
     return exit
 
 
+async def start(
+    backend: Backend, service: Service, **fields: object
+) -> tuple[Execution, ServiceInstance]:
+    """Start an instance of a service, whatever becomes of it."""
+    execution = make_execution(service, **fields)
+    instance = make_instance(execution)
+    await backend.start(execution, instance)
+    return execution, instance
+
+
 async def run(
     world: World, backend: Backend, program: Program = SLEEPS, **fields: int
 ) -> tuple[Execution, ServiceInstance]:
@@ -262,7 +272,10 @@ def groups_of(deployment: str) -> list[Path]:
     ]
 
 
-def make_world(kind: str, folder: Path) -> FakeWorld | ProcessWorld:
+AnyWorld = FakeWorld | ProcessWorld
+
+
+def make_world(kind: str, folder: Path) -> AnyWorld:
     """Return a new world of a kind: fake, process, or process-rlimits (no control groups)."""
     if kind == "fake":
         return FakeWorld(folder)

@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from api_serving import DASK, Api, write_log
+from api_serving import Api, submitted, write_log
 from zoe.api import logs
 from zoe.api.logs import Follower, Selection, log_files, read_place, tail_place
 from zoe.model.execution import ExecutionEnd, ExecutionStatus, Outcome
@@ -54,10 +54,8 @@ async def events(admin: httpx2.AsyncClient, path: str, after: str = "") -> Async
         yield Events(response)
 
 
-async def submitted(admin: httpx2.AsyncClient) -> int:
-    response = await admin.post("/api/v1/executions", json={"document": DASK})
-    id: int = response.json()["id"]
-    return id
+async def new_id(admin: httpx2.AsyncClient) -> int:
+    return int((await submitted(admin))["id"])
 
 
 async def end(api: Api, id: int) -> None:
@@ -65,7 +63,7 @@ async def end(api: Api, id: int) -> None:
 
 
 async def test_output_is_text_with_its_component(api: Api, admin: httpx2.AsyncClient) -> None:
-    id = await submitted(admin)
+    id = await new_id(admin)
     write_log(api.settings, f"{id}/dask.scheduler/0", "up\n")
     write_log(api.settings, f"{id}/driver.count/0", "one\ntwo")
     write_log(api.settings, f"{id}/driver.count/0", "again\n", attempt=2, stream="stderr")
@@ -90,7 +88,7 @@ async def test_output_is_text_with_its_component(api: Api, admin: httpx2.AsyncCl
 
 
 async def test_output_is_followed_to_the_end(api: Api, admin: httpx2.AsyncClient) -> None:
-    id = await submitted(admin)
+    id = await new_id(admin)
     write_log(api.settings, f"{id}/driver.count/0", "before\n")
     async with events(admin, f"/executions/{id}/logs?follow=true") as live:
         first = await live.next()
@@ -110,7 +108,7 @@ async def test_output_is_followed_to_the_end(api: Api, admin: httpx2.AsyncClient
 
 
 async def test_a_broken_stream_goes_on_where_it_was(api: Api, admin: httpx2.AsyncClient) -> None:
-    id = await submitted(admin)
+    id = await new_id(admin)
     written = {}
     for service in ("dask.scheduler", "dask.worker", "driver.count"):
         written[service] = "".join(f"{service} line {n} äöü\n" for n in range(5000))
@@ -137,7 +135,7 @@ async def test_a_broken_stream_goes_on_where_it_was(api: Api, admin: httpx2.Asyn
 
 
 async def test_history_is_paged_and_followed(api: Api, admin: httpx2.AsyncClient) -> None:
-    id = await submitted(admin)
+    id = await new_id(admin)
     await api.master.status(id, ExecutionStatus.QUEUED, reason="It waits for room.")
     path = f"/api/v1/executions/{id}/events"
     first = (await admin.get(f"{path}?limit=1")).json()
@@ -158,16 +156,16 @@ async def test_history_is_paged_and_followed(api: Api, admin: httpx2.AsyncClient
 
 
 async def test_the_history_of_all_is_followed(api: Api, admin: httpx2.AsyncClient) -> None:
-    first = await submitted(admin)
+    first = await new_id(admin)
     async with events(admin, "/events?follow=true") as live:
         assert (await live.next())["data"]["execution_id"] == first
-        second = await submitted(admin)
+        second = await new_id(admin)
         assert (await live.next())["data"]["execution_id"] == second
     assert len((await admin.get("/api/v1/events")).json()["items"]) == 2
 
 
 async def test_open_streams_end_with_the_api(api: Api, admin: httpx2.AsyncClient) -> None:
-    id = await submitted(admin)
+    id = await new_id(admin)
     async with events(admin, f"/executions/{id}/logs?follow=true") as live:
         api.feed.close()
         assert await live.rest() == []

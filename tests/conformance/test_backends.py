@@ -1,23 +1,17 @@
 """What every back-end does alike; the master relies on all of it."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from backend_worlds import (
-    GPUS,
     NODE,
     SLEEPS,
-    FakeWorld,
-    ProcessWorld,
+    AnyWorld,
     Program,
     eventually,
     make_execution,
     make_instance,
-    make_world,
     output,
     ready,
     running,
@@ -29,23 +23,6 @@ from zoe.backends.base import Backend, Refused, Retryable
 from zoe.model.execution import ExitReason, InstanceStatus
 from zoe.model.resources import Resources
 from zoe.model.zapp import TcpCheck
-
-AnyWorld = FakeWorld | ProcessWorld
-
-
-@pytest.fixture(params=["fake", "process", "process-rlimits"])
-async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AnyWorld]:
-    made = make_world(request.param, tmp_path)
-    yield made
-    await made.end()
-
-
-@pytest.fixture
-async def backend(world: AnyWorld) -> AsyncIterator[Backend]:
-    opened = world.backend()
-    await opened.open()
-    yield opened
-    await opened.close()
 
 
 async def test_an_instance_runs_until_it_is_stopped(world: AnyWorld, backend: Backend) -> None:
@@ -68,54 +45,6 @@ async def test_the_nodes_are_observed(backend: Backend) -> None:
     assert node.name == NODE
     assert node.capacity.cores_milli >= 1000
     assert node.capacity.memory_bytes > 2**28
-
-
-async def test_the_gpus_of_a_node_have_ids(backend: Backend) -> None:
-    (node,) = (await backend.observe()).nodes
-    assert node.gpu_ids == GPUS
-    assert node.capacity.gpus == len(GPUS)
-
-
-async def test_an_instance_has_its_gpus_to_itself_while_it_lives(
-    world: AnyWorld, backend: Backend
-) -> None:
-    execution = make_execution(world.service(SLEEPS, resources=Resources(gpus=1)))
-    first, second, other = (
-        replace(make_instance(execution, ordinal=number), gpus=(gpu,))
-        for number, gpu in enumerate(["a", "a", "b"])
-    )
-    await backend.start(execution, first)
-    with pytest.raises(Retryable, match=f"{first.id} still has the GPU a"):
-        await backend.start(execution, second)
-    await backend.start(execution, other)
-    found = {one.instance_id: one.gpus for one in (await backend.observe()).instances}
-    assert found == {first.id: ("a",), other.id: ("b",)}
-    await backend.stop(first.id, 1, grace_seconds=5, shrink=False)
-    await seen(backend, first, stopped)
-    await backend.start(execution, second)
-    assert (await seen(backend, second, running)).gpus == ("a",)
-
-
-async def test_a_gpu_that_the_node_has_not_is_not_given(world: AnyWorld, backend: Backend) -> None:
-    execution = make_execution(world.service(SLEEPS, resources=Resources(gpus=2)))
-    instance = replace(make_instance(execution), gpus=("a", "c"))
-    with pytest.raises(Retryable, match="no GPU c"):
-        await backend.start(execution, instance)
-    assert (await backend.observe()).instances == ()
-
-
-async def test_the_next_master_finds_who_has_which_gpus(world: AnyWorld, backend: Backend) -> None:
-    execution = make_execution(world.service(SLEEPS, resources=Resources(gpus=2)))
-    instance = replace(make_instance(execution), gpus=("b", "a"))
-    await backend.start(execution, instance)
-    await backend.close()
-    another = world.backend()
-    await another.open()
-    assert (await seen(another, instance, running)).gpus == ("b", "a")
-    late = replace(make_instance(execution, ordinal=1), gpus=("a",))
-    with pytest.raises(Retryable):
-        await another.start(execution, late)
-    await another.close()
 
 
 @pytest.mark.parametrize("code", [0, 1, 3, 101])

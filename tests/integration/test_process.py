@@ -2,11 +2,8 @@
 
 import asyncio
 import os
-import shlex
 import signal
 import sys
-from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,18 +18,17 @@ from backend_worlds import (
     eventually,
     make_execution,
     make_instance,
-    make_world,
     output,
     processes_of,
     ready,
     running,
     seen,
+    start,
     within,
 )
-from zoe.backends.base import Refused, Retryable
+from zoe.backends.base import Refused
 from zoe.backends.process.backend import ProcessBackend
-from zoe.backends.process.capacity import detect_gpus
-from zoe.model.execution import Execution, ExitReason, ServiceInstance
+from zoe.model.execution import ExitReason
 from zoe.model.resources import Resources
 from zoe.model.zapp import (
     CommandCheck,
@@ -44,93 +40,9 @@ from zoe.model.zapp import (
     VolumeMount,
 )
 
-STUBBORN = """
-import os, signal, sys, time
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
-def away(depth):
-    if os.fork() == 0:
-        os.setsid()
-        if os.fork() == 0:
-            if depth:
-                away(depth - 1)
-            else:
-                # Nothing of the environment is left, nor of the parents, nor of the session.
-                os.execve("/bin/sh", ["sh", "-c", "trap '' TERM; sleep 1000 & wait"], {})
-            time.sleep(1000)
-        os._exit(0)
-away(2)
-print("grown", flush=True)
-time.sleep(1000)
-"""
-"""A tree that forks twice, opens sessions, ignores SIGTERM and forgets where it came from."""
-
-
-@pytest.fixture(params=["process", "process-rlimits"])
-async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ProcessWorld]:
-    made = make_world(request.param, tmp_path)
-    assert isinstance(made, ProcessWorld)
-    yield made
-    await made.end()
-
-
-@pytest.fixture
-async def backend(world: ProcessWorld) -> ProcessBackend:
-    opened = world.backend()
-    await opened.open()
-    return opened
-
-
-async def start(
-    backend: ProcessBackend, service: Service, **fields: object
-) -> tuple[Execution, ServiceInstance]:
-    execution = make_execution(service, **fields)
-    instance = make_instance(execution)
-    await backend.start(execution, instance)
-    return execution, instance
-
 
 def python(script: str, *arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-c", script, *arguments)
-
-
-def sleepers_of(instance_folder: Path) -> set[int]:
-    """Return every process that stands in the folder of an instance."""
-    return set(processes_of(instance_folder))
-
-
-async def test_nothing_survives_the_end_of_a_stubborn_tree(
-    world: ProcessWorld, backend: ProcessBackend
-) -> None:
-    _, instance = await start(backend, Service("s", command=python(STUBBORN)))
-    folder = world.data_dir / "instances"
-    await eventually(lambda: output(world, instance) == "grown\n")
-    await eventually(lambda: len(sleepers_of(folder)) >= 4)
-    await backend.stop(instance.id, 1, grace_seconds=0.2, shrink=False)
-    exit = await end_of(backend, instance)
-    assert exit.reason is ExitReason.STOPPED
-    assert sleepers_of(folder) == set()
-
-
-async def test_nothing_survives_the_main_program(
-    world: ProcessWorld, backend: ProcessBackend
-) -> None:
-    tree = f"{sys.executable} -c {shlex.quote(STUBBORN)} >out"
-    command = ("sh", "-c", f"{tree} & while ! grep -q grown out; do sleep 0.01; done; exit 4")
-    _, instance = await start(backend, Service("s", command=command))
-    assert (await end_of(backend, instance)).code == 4
-    assert sleepers_of(world.data_dir / "instances") == set()
-
-
-async def test_the_rest_of_the_tree_gets_its_grace(
-    world: ProcessWorld, backend: ProcessBackend
-) -> None:
-    child = "trap 'sleep 0.2; echo saved >saved; exit' TERM; echo up; while :; do sleep 0.01; done"
-    command = ("sh", "-c", f"cd $ZOE_WORKSPACE; setsid sh -c {shlex.quote(child)} & wait")
-    _, instance = await start(backend, Service("s", command=command))
-    await eventually(lambda: output(world, instance) == "up\n")
-    await backend.stop(instance.id, 1, grace_seconds=10, shrink=False)
-    await end_of(backend, instance)
-    assert (world.data_dir / "workspaces/ada/saved").read_text() == "saved\n"
 
 
 async def test_the_shrink_hook_runs_inside_before_sigterm(
@@ -167,7 +79,7 @@ async def test_a_shrink_hook_that_hangs_ends_with_the_grace(
     _, instance = await start(backend, service)
     await backend.stop(instance.id, 1, grace_seconds=0.2, shrink=True)
     assert (await end_of(backend, instance)).reason is ExitReason.STOPPED
-    assert sleepers_of(world.data_dir / "instances") == set()
+    assert processes_of(world.data_dir / "instances") == {}
 
 
 async def test_without_shrink_the_hook_is_not_run(
@@ -322,58 +234,6 @@ async def test_what_cannot_run_here_is_refused_in_words(
     assert (await backend.observe()).instances == ()
 
 
-async def test_programs_are_told_their_gpus_and_no_others(
-    world: ProcessWorld, backend: ProcessBackend
-) -> None:
-    """Also those that ask for none, and those that would like to choose by themselves."""
-    choosy = {"CUDA_VISIBLE_DEVICES": "0,1,2,3", "NVIDIA_VISIBLE_DEVICES": "all"}
-    for number, gpus in enumerate([("b", "a"), ()]):
-        amount = Resources(gpus=len(gpus))
-        execution = make_execution(
-            Service("s", command=("env",), environment=choosy, resources=amount), id=number
-        )
-        instance = replace(make_instance(execution), gpus=gpus)
-        await backend.start(execution, instance)
-        await end_of(backend, instance)
-        lines = output(world, instance).splitlines()
-        assert f"CUDA_VISIBLE_DEVICES={','.join(gpus)}" in lines
-        assert f"NVIDIA_VISIBLE_DEVICES={','.join(gpus)}" in lines
-        assert "CUDA_DEVICE_ORDER=PCI_BUS_ID" in lines
-        assert not any(line.startswith("ROCR_VISIBLE_DEVICES") for line in lines)
-
-
-async def test_where_there_are_no_gpus_nothing_is_said_of_them(world: ProcessWorld) -> None:
-    backend = world.backend(gpus=())
-    await backend.open()
-    _, instance = await start(backend, Service("s", command=("env",)))
-    await end_of(backend, instance)
-    assert "CUDA" not in output(world, instance)
-    (node,) = (await backend.observe()).nodes
-    assert (node.capacity.gpus, node.gpu_ids) == (0, ())
-
-
-async def test_a_gpu_taken_from_the_settings_stays_with_what_runs(
-    world: ProcessWorld, backend: ProcessBackend
-) -> None:
-    execution = make_execution(Service("s", command=("sleep", "1000"), essential=2))
-    first, second = (replace(make_instance(execution, ordinal=n), gpus=("b",)) for n in (0, 1))
-    await backend.start(execution, first)
-    smaller = world.backend(gpus=("a",))
-    await smaller.open()
-    seen = await smaller.observe()
-    assert [one.gpus for one in seen.instances] == [("b",)]
-    assert seen.nodes[0].gpu_ids == ("a",)
-    with pytest.raises(Retryable, match="no GPU b"):
-        await smaller.start(execution, second)
-
-
-def test_gpus_are_found_by_their_device_files(tmp_path: Path) -> None:
-    assert detect_gpus(tmp_path) == []
-    for name in ("nvidia0", "nvidia10", "nvidiactl", "nvidia-uvm", "sda"):
-        (tmp_path / name).touch()
-    assert detect_gpus(tmp_path) == ["0", "1"]
-
-
 async def test_the_process_command_is_preferred(
     world: ProcessWorld, backend: ProcessBackend
 ) -> None:
@@ -467,7 +327,7 @@ async def test_an_instance_that_is_killed_is_told(
 ) -> None:
     _, instance = await start(backend, world.service(Program(prints="up")))
     await eventually(lambda: output(world, instance) == "up\n")
-    (pid,) = sleepers_of(world.data_dir / "instances")
+    (pid,) = processes_of(world.data_dir / "instances")
     os.kill(pid, signal.SIGKILL)
     exit = await end_of(backend, instance)
     assert (exit.reason, exit.signal) == (ExitReason.FAILED, 9)

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -50,21 +49,6 @@ async def main():
     await asyncio.sleep(1000)
 asyncio.run(main())
 """
-
-
-@pytest.fixture(params=["process", "process-rlimits"])
-async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ProcessWorld]:
-    made = make_world(request.param, tmp_path)
-    assert isinstance(made, ProcessWorld)
-    yield made
-    await made.end()
-
-
-@pytest.fixture
-async def backend(world: ProcessWorld) -> ProcessBackend:
-    opened = world.backend()
-    await opened.open()
-    return opened
 
 
 async def agent_of(world: ProcessWorld) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from zoe.model import limits
+from zoe.model.parameter_document import ParameterDocument
 from zoe.model.substitution import LATE_FIELDS, LATE_VARIABLES
 from zoe.model.zapp_document import (
     CountDocument,
@@ -13,7 +14,6 @@ from zoe.model.zapp_document import (
     FrameworkDocument,
     HttpDocument,
     LimitsDocument,
-    ParameterDocument,
     PortDocument,
     ReadyDocument,
     ResourcesDocument,

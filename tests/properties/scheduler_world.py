@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from judging_store import JudgingStore
+from random_wishes import random_quota, random_zapp
 
 from rehearsal import scheduler_of
 from zoe.model.cluster import Node, NodeStatus, Observation, ObservedInstance
@@ -18,7 +19,7 @@ from zoe.model.execution import (
 )
 from zoe.model.quota import Accounts, Quota, Team, User
 from zoe.model.resources import Resources
-from zoe.model.zapp import Condition, Framework, Kind, RestartPolicy, Service, ZApp
+from zoe.model.zapp import Kind, ZApp
 from zoe.scheduler.decisions import StartInstance, StopInstance
 from zoe.scheduler.events import (
     BalancesRestored,
@@ -38,42 +39,6 @@ from zoe.scheduler.events import (
 from zoe.scheduler.reconcile import differences, reconcile
 
 GIB = 1024**3
-
-
-def random_zapp(chance: random.Random) -> ZApp:
-    """A chain of one to three services with a monitor at its end, or without one."""
-    services = []
-    for number in range(chance.randint(1, 3)):
-        needs = {}
-        if services and chance.random() < 0.7:
-            needs[chance.choice(services).name] = chance.choice(list(Condition)[:2])
-        services.append(
-            Service(
-                f"s{number}",
-                resources=Resources(chance.choice((500, 1000, 2000)), chance.choice((0, 1)) * GIB),
-                essential=chance.choice((1, 1, 1, 2, 3)),
-                elastic=chance.choice((0, 0, 1, 2, 4)),
-                depends_on=needs,
-                labels=("ssd",) if chance.random() < 0.1 else (),
-                spread=chance.random() < 0.1,
-                restart=RestartPolicy(chance.choice(("never", "on-failure")), 2, 3.0),
-            )
-        )
-    if chance.random() < 0.8:
-        services[-1] = replace(services[-1], monitor=True)
-    limit = chance.choice((None, None, 30.0))
-    return ZApp("app", Kind.BATCH, (Framework("f", tuple(services)),), limit)
-
-
-def random_quota(chance: random.Random) -> Quota:
-    """Mostly tight, so that it holds something back."""
-    return Quota(
-        cores_milli=chance.choice((None, 1000, 2000, 3500, 6000)),
-        memory_bytes=chance.choice((None, None, GIB, 2 * GIB)),
-        executions=chance.choice((None, None, 1, 2)),
-        sessions=chance.choice((None, None, 0, 1)),
-        run_seconds=chance.choice((None, None, 20.0, 40.0)),
-    )
 
 
 @dataclass

@@ -8,7 +8,8 @@ from pydantic import TypeAdapter, ValidationError
 from zoe.model.did_you_mean import suggestion
 from zoe.model.document_nodes import Entry, MappingNode, Node, Place, key_place, locate, plain
 from zoe.model.errors import Problem
-from zoe.model.zapp_document import Document, Name, ParameterName, keys_at
+from zoe.model.zapp_document import keys_at
+from zoe.model.zapp_values import Document, Name, ParameterName
 
 D = TypeVar("D", bound=Document)
 

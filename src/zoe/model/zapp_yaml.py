@@ -13,6 +13,7 @@ from zoe.model.document_nodes import Entry, ListNode, MappingNode, Node, ScalarN
 from zoe.model.document_source import parse_document
 from zoe.model.errors import Problem, ZAppInvalid
 from zoe.model.limits import MAX_FRAMEWORKS, MAX_PARAMETERS, MAX_PROBLEMS, MAX_SERVICES
+from zoe.model.parameter_document import ParameterDocument
 from zoe.model.parameters import Parameter, choose
 from zoe.model.substitution import HostReference, Substitution, Value, no_value
 from zoe.model.validation import D, named, validate
@@ -21,7 +22,6 @@ from zoe.model.zapp_checks import check_application, check_references
 from zoe.model.zapp_document import (
     CatalogueHeading,
     FrameworkHeading,
-    ParameterDocument,
     ServiceDocument,
     ZAppHeading,
 )

@@ -1,0 +1,27 @@
+"""Every back-end, in a world of its own."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from backend_worlds import (
+    AnyWorld,
+    make_world,
+)
+from zoe.backends.base import Backend
+
+
+@pytest.fixture(params=["fake", "process", "process-rlimits"])
+async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AnyWorld]:
+    made = make_world(request.param, tmp_path)
+    yield made
+    await made.end()
+
+
+@pytest.fixture
+async def backend(world: AnyWorld) -> AsyncIterator[Backend]:
+    opened = world.backend()
+    await opened.open()
+    yield opened
+    await opened.close()
