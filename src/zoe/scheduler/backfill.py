@@ -149,7 +149,7 @@ class Future:
 
     def _release_expected(self) -> None:
         released, total, is_open = self.released, self.released_total, self.room.is_open
-        for contender, planned in self._expected:
+        for contender, planned in self._expected:  # :meth:`release`, written out: it is much
             for fitting, places in given_back(contender, planned):
                 cores, memory, gpus = fitting.size
                 for node, count in places:

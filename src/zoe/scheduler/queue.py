@@ -129,10 +129,6 @@ class Order:
         self._key_of = {each: self._contenders[each].key for each in self._key_of}
         self.keys = sorted(self._key_of.values())
 
-    def among(self, others: Iterable[Contender]) -> list[Contender]:
-        """Return those that are in, and others that are not, in their common order."""
-        return sorted([*self, *others], key=lambda contender: contender.key)
-
     def before(self, others: Iterable[Contender]) -> Iterator[Contender]:
         """Yield these and others, which are in their order, in the order of the keys of both."""
         return merge(self, others, key=lambda contender: contender.key)
