@@ -162,3 +162,7 @@ async def test_why_says_who_does_not_grow_for_the_sake_of_others(
     assert await why() == [], "who waits does not wait for room"
     await wait_because("behind")
     assert await why() == ["little-gain"]
+    async with api.client(token="", Origin=api.url) as browser:
+        await browser.post("/sign-in", data={"token": api.token})
+        page = (await browser.get("/executions/1")).text
+    assert "f.s gets no more than 1 instance while others wait" in page

@@ -59,7 +59,7 @@ def running(elastic: int, speedup: Speedup | None = CURVE, wanted: int = 5) -> E
 
 def test_why_it_grows_no_further_is_said() -> None:
     assert grows_no_further(running(1), 0.5) == [
-        "f.s gets no more than its 2 instances while others wait: the next one would add 30% of "
+        "f.s gets no more than 2 instances while others wait: the next one would add 30% of "
         "what the first one does, less than the 50% of the setting growth_gain"
     ]
     assert grows_no_further(running(0), 0.5) == []

@@ -111,12 +111,15 @@ async def why_execution(parts: PartsOf, actor: ActorOf, ref: str) -> WhyView:
     """Say why it is where it is."""
     execution = await find(parts, actor, ref, Action.VIEW)
     history = await parts.store.history(execution.id, limit=HISTORY_READ, newest=True)
-    curbed: list[str] = []
-    if execution.status is ExecutionStatus.RUNNING:
-        curbed = grows_no_further(execution, parts.settings.growth_gain)
-        if curbed and not await _somebody_waits_for_room(parts):
-            curbed = []
-    return views.why(execution, history, curbed)
+    return views.why(execution, history, await curbed(parts, execution))
+
+
+async def curbed(parts: Parts, execution: Execution) -> list[str]:
+    """Say which of its services do not grow for the sake of others."""
+    if execution.status is not ExecutionStatus.RUNNING:
+        return []
+    said = grows_no_further(execution, parts.settings.growth_gain)
+    return said if said and await _somebody_waits_for_room(parts) else []
 
 
 async def _somebody_waits_for_room(parts: Parts) -> bool:

@@ -1,5 +1,6 @@
 """What one more instance brings, where an application has declared its speed-up curve."""
 
+from zoe.model.amounts import counted
 from zoe.model.execution import Execution
 from zoe.model.zapp import Speedup
 
@@ -26,8 +27,8 @@ def grows_no_further(execution: Execution, least_gain: float) -> list[str]:
         gain = service.speedup.gain(len(there))
         if elastic < execution.elastic_count(name) and gain < least_gain:
             said.append(
-                f"{name} gets no more than its {len(there)} instances while others wait: the next "
-                f"one would add {gain:.0%} of what the first one does, less than the "
+                f"{name} gets no more than {counted(len(there), 'instance')} while others wait: the "
+                f"next one would add {gain:.0%} of what the first one does, less than the "
                 f"{least_gain:.0%} of the setting growth_gain"
             )
     return said

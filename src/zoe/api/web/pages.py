@@ -15,7 +15,7 @@ from zoe.api.access import Action, Actor, authorise
 from zoe.api.accounts import usage_views
 from zoe.api.cluster import master_view, node_views
 from zoe.api.errors import BadRequest, error_views
-from zoe.api.executions import LIVE, LOOK_SECONDS, check_scale, find, forget
+from zoe.api.executions import LIVE, LOOK_SECONDS, check_scale, curbed, find, forget
 from zoe.api.parts import Parts, parts_of
 from zoe.api.shares import ExceedsQuota, NotInTeam
 from zoe.api.submission import read_choices, submit
@@ -157,7 +157,7 @@ async def execution_shown(parts: Parts, who: SignedIn, ref: str) -> dict[str, An
     master = None if execution.status in ENDED else await master_view(parts)
     return {
         "execution": views.detail(execution),
-        "why": views.why(execution, history),
+        "why": views.why(execution, history, await curbed(parts, execution)),
         "history": [views.history_view(each) for each in history],
         "master": master,
         "csrf": who.session.csrf,
