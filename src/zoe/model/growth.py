@@ -27,8 +27,8 @@ def grows_no_further(execution: Execution, least_gain: float) -> list[str]:
         gain = service.speedup.gain(len(there))
         if elastic < execution.elastic_count(name) and gain < least_gain:
             said.append(
-                f"{name} gets no more than {counted(len(there), 'instance')} while others wait: the "
-                f"next one would add {gain:.0%} of what the first one does, less than the "
+                f"{name} gets no more than {counted(len(there), 'instance')} while others wait: "
+                f"the next one would add {gain:.0%} of what the first one does, less than the "
                 f"{least_gain:.0%} of the setting growth_gain"
             )
     return said
