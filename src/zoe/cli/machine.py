@@ -57,8 +57,10 @@ def up(
             )
         write(greeting(current, found, first, f"zoe{_options(current)} down"))
         return
-    with programs.deployment_lock(settings):
-        settings = ports.choose_ports(settings, origins)
+    with (
+        programs.deployment_lock(settings),
+        ports.chosen_ports(settings, origins) as settings,
+    ):
         say(f"starting in {settings.data_dir}")
 
         def greet(found: "Credentials", first: bool) -> None:

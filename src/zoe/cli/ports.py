@@ -1,7 +1,8 @@
 """Where the programs listen: free ports in place of those that are left to us."""
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 
 from zoe.client.credentials import address
 from zoe.model.errors import ZoeError
@@ -12,8 +13,22 @@ class PortTaken(ZoeError):
     """The port of the api cannot be listened on."""
 
 
-def choose_ports(settings: Settings, origins: Mapping[str, Origin]) -> Settings:
-    """Return the settings with free ports in place of those that are left to us."""
+@contextmanager
+def chosen_ports(settings: Settings, origins: Mapping[str, Origin]) -> Iterator[Settings]:
+    """Have the settings with free ports in place of those that are left to us.
+
+    Nobody else is given these meanwhile: they stay bound here, which does not keep our programs,
+    that reuse addresses as all servers do, from listening there. Another deployment's api on the
+    port of ours would be taken for ours.
+    """
+    with ExitStack() as held:
+        yield _choose(settings, origins, held)
+
+
+def _choose(settings: Settings, origins: Mapping[str, Origin], held: ExitStack) -> Settings:
+    def free_port(host: str) -> int:
+        return int(held.enter_context(_bound(host, 0)).getsockname()[1])
+
     chosen: dict[str, object] = {}
     if settings.api_port == 0:
         chosen["api_port"] = free_port(settings.api_host)
@@ -31,28 +46,22 @@ def choose_ports(settings: Settings, origins: Mapping[str, Origin]) -> Settings:
     )
 
 
-def free_port(host: str) -> int:
-    """Return a port that nobody listens on."""
-    with _listening(host, 0) as listener:
-        return int(listener.getsockname()[1])
-
-
 def port_problem(host: str, port: int) -> str:
     """Return why nobody can listen there, or nothing."""
     try:
-        _listening(host, port).close()
+        _bound(host, port).close()
     except OSError as error:
         return error.strerror or str(error)
     return ""
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def _bound(host: str, port: int) -> socket.socket:
     family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    listener = socket.socket(family, kind, protocol)
+    bound = socket.socket(family, kind, protocol)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(place)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(place)
     except BaseException:
-        listener.close()
+        bound.close()
         raise
-    return listener
+    return bound
