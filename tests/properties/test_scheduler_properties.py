@@ -88,9 +88,9 @@ def test_the_same_story_gives_the_same_decisions() -> None:
 
 def test_minimums_hold_others_back() -> None:
     """The oracle of minimums judges something: some are all that others have left."""
-    assert sum(play(seed, {"scales": True}, 200).kept for seed in range(15, 18)) > 0
+    assert any(play(seed, {"scales": True}, 200).kept for seed in range(15, 18))
 
 
 def test_some_wait_for_longer_than_the_patience() -> None:
     """The oracle of overtaking judges something: some start only when they are overdue."""
-    assert sum(play(seed, OVERTAKING, 200).overdue for seed in range(5)) > 0
+    assert any(play(seed, OVERTAKING, 200).overdue for seed in range(5))
