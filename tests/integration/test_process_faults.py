@@ -258,6 +258,39 @@ async def test_garbage_does_not_harm_the_agent(
     assert await agent_of(world) == agent
 
 
+async def test_an_agent_that_ended_everything_answers_nobody(
+    world: ProcessWorld, backend: ProcessBackend
+) -> None:
+    _, instance = await run(world, backend)
+    await backend.stop(instance.id, 1, grace_seconds=0, shrink=False)
+    await end_of(backend, instance)
+    await backend.close()
+    with socket.socket(socket.AF_UNIX) as other:
+        with short_path(world.data_dir / "run/agent.sock") as name:
+            other.connect(name)
+        other.settimeout(30)
+        calls = [{"id": 1, "call": "shutdown", "grace_seconds": 0}, {"id": 2, "call": "observe"}]
+        other.sendall(b"".join(map(frame, calls)))
+        answers = await asyncio.to_thread(lambda: b"".join(iter(lambda: other.recv(1000), b"")))
+    assert answers == frame({"id": 1, "result": None})
+
+
+async def test_nothing_starts_while_everything_is_stopped(
+    world: ProcessWorld, backend: ProcessBackend
+) -> None:
+    _, instance = await run(world, backend, Program(prints="up", ignores_term=True))
+    await eventually(lambda: output(world, instance) == "up\n")
+    other = world.backend()
+    await other.open()
+    ending = asyncio.create_task(other.shutdown(grace_seconds=2))
+    await seen(backend, instance, lambda one: one.status is InstanceStatus.STOPPING)
+    late = make_execution(world.service(SLEEPS), id=2)
+    with pytest.raises(Retryable, match="everything is being stopped"):
+        await backend.start(late, make_instance(late))
+    await backend.close()
+    await ending
+
+
 async def test_a_torn_record_is_not_believed(world: ProcessWorld, backend: ProcessBackend) -> None:
     _, instance = await run(world, backend)
     torn = world.data_dir / "instances/9.f.s.0.1"

@@ -59,6 +59,7 @@ class Agent:
         self._scan: asyncio.Future[dict[tree.Mark, set[int]]] | None = None
         self.clients = 0
         self.done = asyncio.Event()
+        self._is_ending = False
         self.replacement: Sequence[str] = ()
 
     # What instances need (see Surroundings).
@@ -179,6 +180,8 @@ class Agent:
 
     def call_start(self, call: Message) -> None:
         """Start an attempt, unless it is known."""
+        if self._is_ending:
+            raise Rejected("everything is being stopped", retryable=True)
         record = Record(**call["record"])
         record.limits = Limits(*record.limits)
         if not _ID.fullmatch(record.instance_id) or not record.command:
@@ -256,7 +259,8 @@ class Agent:
         return {"instances": instances, "enforcement": self._enforcement()}
 
     async def call_shutdown(self, call: Message) -> None:
-        """Stop everything, then end."""
+        """Stop everything, then end; nothing starts meanwhile."""
+        self._is_ending = True
         for instance in list(self._live.values()):
             instance.stop(call["grace_seconds"], shrink=False)
         while self._live:
@@ -302,6 +306,8 @@ class Agent:
         try:
             while True:
                 call = await read_frame(reader)
+                if self.done.is_set():
+                    return  # whoever asks now shall ask the next agent
                 writer.write(frame({"id": call.get("id"), **await self._answer(call, writer)}))
                 await writer.drain()
         except (ConnectionError, asyncio.CancelledError):
