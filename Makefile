@@ -11,7 +11,8 @@ UV ?= $(shell command -v uv)
 
 SERVICES := tests/conformance tests/integration
 UNIT := tests $(foreach part,$(SERVICES) tests/e2e tests/bench,--ignore=$(part))
-FUZZED := tests/properties tests/conformance/test_store_twins.py
+FUZZED := tests/properties tests/conformance/test_store_twins.py $(foreach of, \
+	simulation simulation_failures forecast,tests/sim/test_$(of).py)
 SEEDS ?= 20
 START ?= 0
 SCALE ?= 5

@@ -12,7 +12,7 @@ import httpx2
 import uvicorn
 
 from zoe.api.access import first_token
-from zoe.api.app import make_app
+from zoe.api.app import Api as Served
 from zoe.api.feed import Feed
 from zoe.model.change import Change, SetInstance, SetNodes, SetStatus
 from zoe.model.cluster import Node
@@ -231,6 +231,7 @@ class Api:
             base_url=self.url,
             headers=({"Authorization": f"Bearer {bearer}"} if bearer else {}) | headers,
             timeout=10,
+            verify=False,  # plain http: reading the certificates of the system takes long
         )
 
 
@@ -257,26 +258,27 @@ async def serving(
         settings.rpc_hint_seconds,
     )
     async with client:
-        app = make_app(settings, store, client, frameworks)
+        served = Served(settings, store, client, frameworks)
         config = uvicorn.Config(
-            app,
+            served,
             host="127.0.0.1",
             port=0,
             log_config=None,
-            lifespan="on",
+            lifespan="off",
             proxy_headers=False,
             server_header=False,
         )
         server = Server(config)
-        feed: Feed = app.state.parts.feed
-        await server.start()
-        try:
-            port = server.servers[0].sockets[0].getsockname()[1]
-            url = f"http://127.0.0.1:{port}"
-            yield Api(url, token, settings, store, Master(store), feed)
-        finally:
-            feed.close()
-            await server.stop()
+        feed = served.parts.feed
+        async with feed.running():
+            await server.start()
+            try:
+                port = server.servers[0].sockets[0].getsockname()[1]
+                url = f"http://127.0.0.1:{port}"
+                yield Api(url, token, settings, store, Master(store), feed)
+            finally:
+                feed.close()
+                await server.stop()
     await store.close()
 
 

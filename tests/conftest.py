@@ -8,6 +8,6 @@ pytest_plugins = ["components", "database"]
 
 configure("info", "text")  # unconfigured, structlog draws every local variable of a traceback
 # A check says the same each time; `make fuzz` looks further, from other seeds.
-settings.register_profile("check", derandomize=True, database=None, deadline=None)
+settings.register_profile("check", max_examples=40, derandomize=True, database=None, deadline=None)
 settings.register_profile("fuzz", max_examples=300, database=None, deadline=None)
 settings.load_profile("check")

@@ -185,6 +185,9 @@ async def test_an_unforeseen_error_tells_nothing(
     assert response.status_code == 500
     assert response.json()["code"] == "internal"
     assert "secret" not in response.text
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    counted = (await admin.get("/metrics")).text
+    assert 'route="/api/v1/executions/{ref}",status="500"' in counted
 
 
 @pytest.mark.parametrize(

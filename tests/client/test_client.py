@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import json
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from zoe.client import (
     Zoe,
     calls,
 )
+from zoe.client.connection import target
 from zoe.client.credentials import Credentials, CredentialsBroken, credentials, keep, kept
 from zoe.model.rest_executions import FollowEnd, HistoryView, LogText
 from zoe.settings import Settings
@@ -353,3 +355,23 @@ def test_what_the_api_would_refuse_is_refused_here() -> None:
     (error,) = refusal.value.errors
     assert error.path == "quota.memory"
     assert "'16 apples' is not an amount of memory" in error.message
+
+
+@pytest.mark.parametrize(
+    ("url", "trusts_authorities"),
+    [
+        ("http://127.0.0.1:5001", False),
+        ("http://localhost:5001", False),
+        ("https://127.0.0.1:5001", True),
+        ("http://zoe.example.org", True),
+        ("https://zoe.example.org", True),
+    ],
+)
+def test_authorities_are_read_where_they_may_be_needed(url: str, trusts_authorities: bool) -> None:
+    verify = target(url, "token").verify
+    if trusts_authorities:
+        assert verify is True
+    else:
+        assert isinstance(verify, ssl.SSLContext)
+        assert verify.verify_mode is ssl.CERT_REQUIRED
+        assert not verify.get_ca_certs()

@@ -57,7 +57,7 @@ OPTIONS = [
 ]
 
 
-EXAMPLES = settings.default.max_examples // 20
+EXAMPLES = settings.default.max_examples // 10
 """Each is a world of its own with hundreds of events."""
 
 

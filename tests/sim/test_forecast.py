@@ -257,7 +257,6 @@ JOBS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     JOBS,
     st.sampled_from(["flexible", "published", "malleable", "rigid"]),
@@ -284,7 +283,7 @@ def test_with_the_true_run_times_predictions_come_true_exactly(
                 assert estimate.p50 == pytest.approx(true, abs=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=settings.default.max_examples // 2)
 @given(JOBS, st.integers(0, 2**32), st.integers(0, 30))
 def test_estimates_are_in_order_never_before_now_and_repeatable(
     drawn: list[tuple[int, int, int, int, int | None]], seed: int, age: int

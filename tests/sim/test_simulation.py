@@ -220,7 +220,7 @@ jobs_of_a_cluster = st.lists(
     ids=lambda rules: "-".join(map(str, rules.values())),
 )
 @given(shapes=jobs_of_a_cluster)
-@settings(max_examples=25)
+@settings(max_examples=settings.default.max_examples // 4)
 def test_the_simulator_ends_all_that_can_start_and_so_does_the_scheduler(
     rules: dict[str, object], shapes: list[tuple[int, int, int, int, int]]
 ) -> None:

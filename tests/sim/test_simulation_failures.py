@@ -137,7 +137,7 @@ def test_what_is_used_is_of_the_nodes_that_work() -> None:
     generation=st.sampled_from(["flexible", "published", "malleable", "rigid"]),
     drain=st.sampled_from([0.0, 3.0]),
 )
-@settings(max_examples=60)
+@settings(max_examples=settings.default.max_examples // 2)
 def test_whatever_fails_all_end_and_all_room_comes_back(
     seed: int, generation: str, drain: float
 ) -> None:

@@ -1,18 +1,18 @@
 """Puts the routes, the pages and what holds for all of them together."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
 
 import zoe
 from zoe.api import accounts, cluster, errors, executions, streams
 from zoe.api.feed import Feed
 from zoe.api.metrics import Metrics
 from zoe.api.middleware import Border
-from zoe.api.parts import Parts
+from zoe.api.parts import SCOPE_KEY, Parts
 from zoe.api.session import load_session_key
 from zoe.api.shares import Shares
 from zoe.api.tokens import Tokens
@@ -25,25 +25,38 @@ from zoe.store.base import Store
 PROBLEMS: dict[int | str, dict[str, Any]] = {"4XX": {"model": Problem}, "5XX": {"model": Problem}}
 
 
-def make_app(
-    settings: Settings,
-    store: Store,
-    master: Client,
-    frameworks: Callable[[], Mapping[str, tuple[str, str]]],
-) -> FastAPI:
-    """Return the api as an ASGI application; the caller opens and closes store and master."""
-    metrics = Metrics()
-    parts = Parts(
-        settings=settings,
-        store=store,
-        tokens=Tokens(store.find_token),
-        shares=Shares(store.accounts),
-        master=master,
-        feed=Feed(store),
-        metrics=metrics,
-        frameworks=frameworks,
-        session_key=load_session_key(settings.data_dir),
-    )
+class Api:
+    """The api as an ASGI application; the caller opens and closes store, master and feed."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        master: Client,
+        frameworks: Callable[[], Mapping[str, tuple[str, str]]],
+    ) -> None:
+        self.parts = Parts(
+            settings=settings,
+            store=store,
+            tokens=Tokens(store.find_token),
+            shares=Shares(store.accounts),
+            master=master,
+            feed=Feed(store),
+            metrics=Metrics(),
+            frameworks=frameworks,
+            session_key=load_session_key(settings.data_dir),
+        )
+        self._border = Border(routes(), settings, self.parts.metrics)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request with the parts of this api."""
+        scope[SCOPE_KEY] = self.parts
+        await self._border(scope, receive, send)
+
+
+@cache
+def routes() -> FastAPI:
+    """Return the routes and pages, which are the same for every api of this process."""
     app = FastAPI(
         title="Zoe",
         version=zoe.__version__,
@@ -51,11 +64,8 @@ def make_app(
         openapi_url=f"{API_PREFIX}/openapi.json",
         docs_url=None,
         redoc_url=None,
-        lifespan=lifespan,
         responses=PROBLEMS,
     )
-    app.state.parts = parts
-    app.add_middleware(Border, settings=settings, metrics=metrics)
     for router in (
         executions.router,
         streams.router,
@@ -69,17 +79,3 @@ def make_app(
     pages.install(app)
     errors.install(app, pages.problem_page)
     return app
-
-
-@asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Listen to the store for as long as the app serves."""
-    parts: Parts = app.state.parts
-    listener = asyncio.create_task(parts.feed.run(), name="store feed")
-    try:
-        yield
-    finally:
-        parts.feed.close()
-        listener.cancel()
-        with suppress(asyncio.CancelledError):
-            await listener

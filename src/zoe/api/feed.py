@@ -5,8 +5,8 @@ one. A commit wakes those who wait for its execution and those who wait for any.
 """
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 
 import structlog
@@ -49,7 +49,7 @@ class Subscription:
 
 
 class Feed:
-    """Everybody who waits; :meth:`run` is the one task that listens to the store."""
+    """Everybody who waits; while it is :meth:`running`, one task listens to the store."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -92,8 +92,20 @@ class Feed:
         self._closed.set()
         self.notify(0)
 
-    async def run(self) -> None:
-        """Listen to the store until cancelled; go on listening after it was away."""
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Listen to the store meanwhile; nobody waits afterwards."""
+        listener = asyncio.create_task(self._listen(), name="store feed")
+        try:
+            yield
+        finally:
+            self.close()
+            listener.cancel()
+            with suppress(asyncio.CancelledError):
+                await listener
+
+    async def _listen(self) -> None:
+        """Listen until cancelled; go on after the store was away."""
         while True:
             try:
                 async for execution_id in self._store.changes():

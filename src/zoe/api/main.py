@@ -15,7 +15,7 @@ import uvicorn
 import uvloop
 
 from zoe.api.access import first_token
-from zoe.api.app import make_app
+from zoe.api.app import Api
 from zoe.api.feed import Feed
 from zoe.catalogue import frameworks
 from zoe.log import configure
@@ -83,10 +83,10 @@ async def serve(settings: Settings) -> None:
         await stack.enter_async_context(master)
         if token := await first_token(store):
             keep_token(settings.data_dir / "token", token)
-        app = make_app(settings, store, master, partial(frameworks, settings.zapps_dir))
+        api = Api(settings, store, master, partial(frameworks, settings.zapps_dir))
         ready_file = settings.run_dir / "api.json"
         config = uvicorn.Config(
-            app,
+            api,
             host=settings.api_host,
             port=settings.api_port,
             http="httptools",
@@ -94,10 +94,12 @@ async def serve(settings: Settings) -> None:
             access_log=False,
             server_header=False,
             proxy_headers=False,
+            lifespan="off",
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
         try:
-            await Server(config, app.state.parts.feed, ready_file).serve()
+            async with api.parts.feed.running():
+                await Server(config, api.parts.feed, ready_file).serve()
         finally:
             with suppress(FileNotFoundError):
                 ready_file.unlink()

@@ -1,4 +1,4 @@
-"""What every route works with: one set of parts per app, handed over, never global."""
+"""What every route works with: one set of parts per api, handed over, never global."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +13,9 @@ from zoe.rpc.client import Client
 from zoe.rpc.messages import Wake
 from zoe.settings import Settings
 from zoe.store.base import Store
+
+SCOPE_KEY = "zoe.parts"
+"""Where a request carries the parts of the api that it came to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,6 @@ class Parts:
 
 
 def parts_of(request: HttpRequest) -> Parts:
-    """Return the parts of the app that this request came to."""
-    parts: Parts = request.app.state.parts
+    """Return the parts of the api that this request came to."""
+    parts: Parts = request.scope[SCOPE_KEY]
     return parts

@@ -59,3 +59,7 @@ def options(
 ) -> None:
     """Take the global options."""
     context.obj = global_options(data_dir, url, token, verbose)
+
+
+command = typer.main.get_command(app)
+"""The same, read once: each call of ``app`` would read all commands again."""

@@ -11,12 +11,12 @@ def main(arguments: list[str] | None = None) -> int:
     if given == ["--version"]:
         print(f"zoe {zoe.__version__}")
         return 0
-    from zoe.cli.app import app
+    from zoe.cli.app import command
     from zoe.cli.output import report
     from zoe.model.errors import ZoeError
 
     try:
-        app(given, prog_name="zoe")
+        command(given, prog_name="zoe")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
     except ZoeError as error:

@@ -50,7 +50,9 @@ class AsyncZoe:
     ) -> None:
         self._target = target(url, token)
         self._retry_seconds = retry_seconds
-        self._http = httpx2.AsyncClient(transport=transport, trust_env=self._target.trust_env)
+        self._http = httpx2.AsyncClient(
+            transport=transport, trust_env=self._target.trust_env, verify=self._target.verify
+        )
 
     @property
     def url(self) -> str:

@@ -47,7 +47,9 @@ class Zoe:
     ) -> None:
         self._target = target(url, token)
         self._retry_seconds = retry_seconds
-        self._http = httpx2.Client(transport=transport, trust_env=self._target.trust_env)
+        self._http = httpx2.Client(
+            transport=transport, trust_env=self._target.trust_env, verify=self._target.verify
+        )
 
     @property
     def url(self) -> str:

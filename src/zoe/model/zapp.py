@@ -189,7 +189,10 @@ class ZApp:
 
     def service(self, full_name: str) -> Service:
         """Return the service called ``framework.service``; KeyError when there is none."""
-        for name, service in self.services():
-            if name == full_name:
-                return service
+        framework_name, _, name = full_name.partition(".")
+        for framework in self.frameworks:
+            if framework.name == framework_name:
+                for service in framework.services:
+                    if service.name == name:
+                        return service
         raise KeyError(full_name)

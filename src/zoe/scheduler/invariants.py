@@ -17,12 +17,17 @@ from zoe.model.execution import (
     InstanceStatus,
     ServiceInstance,
 )
-from zoe.model.quota import Accounts, Quota
+from zoe.model.quota import UNLIMITED, Accounts, Quota
 from zoe.model.zapp import Kind, Service
 from zoe.scheduler.scheduler import Scheduler
 
 _DIMENSIONS = ("cores_milli", "memory_bytes", "gpus")
-_HOLDING = ("waiting", "starting", "running", "stopping")
+_HOLDING = (
+    InstanceStatus.WAITING,
+    InstanceStatus.STARTING,
+    InstanceStatus.RUNNING,
+    InstanceStatus.STOPPING,
+)
 _WITH_ROOM = (ExecutionStatus.STARTING, ExecutionStatus.RUNNING, ExecutionStatus.STOPPING)
 
 
@@ -66,15 +71,17 @@ def over_quota(
     executions: Iterable[Execution], shares: Accounts
 ) -> dict[tuple[str, str, str], int]:
     """Return what is used of each quota that is exceeded, by kind of holder, holder and limit."""
+    quotas: dict[tuple[str, str], Quota] = {}
     used: Counter[tuple[str, str, str]] = Counter()
     for execution in executions:
-        for holder in (("user", execution.owner), ("team", execution.team)):
-            for name, amount in _held(execution).items():
+        user, team = ("user", execution.owner), ("team", execution.team)
+        quotas[user] = shares.quota_of_user(execution.owner)
+        quotas[team] = shares.quota_of_team(execution.team)
+        holders = [holder for holder in (user, team) if quotas[holder] != UNLIMITED]
+        held = _held(execution) if holders else {}
+        for holder in holders:
+            for name, amount in held.items():
                 used[(*holder, name)] += amount
-    quotas: dict[tuple[str, str], Quota] = {}
-    for kind, who, _ in used:
-        of_user, of_team = shares.quota_of_user(who), shares.quota_of_team(who)
-        quotas[kind, who] = of_user if kind == "user" else of_team
     return {
         (kind, who, name): amount
         for (kind, who, name), amount in used.items()
@@ -96,7 +103,7 @@ def _held(execution: Execution) -> Counter[str]:
             and not _has_completed(instance)
             and execution.status is not ExecutionStatus.STOPPING
         )
-        if instance.status.value in _HOLDING or is_lost:
+        if instance.status in _HOLDING or is_lost:
             each = execution.zapp.service(instance.service).resources
             for name in _DIMENSIONS:
                 held[name] += getattr(each, name)
@@ -105,7 +112,7 @@ def _held(execution: Execution) -> Counter[str]:
 
 def _is_limited(execution: Execution, shares: Accounts) -> bool:
     quotas = shares.quota_of_user(execution.owner), shares.quota_of_team(execution.team)
-    return any(quota != Quota() for quota in quotas)
+    return any(quota != UNLIMITED for quota in quotas)
 
 
 def _overdrawn(
@@ -148,7 +155,7 @@ def _used(executions: Sequence[Execution]) -> Counter[tuple[str, str]]:
     used: Counter[tuple[str, str]] = Counter()
     for execution in executions:
         for instance in execution.instances:
-            if instance.status.value in _HOLDING:
+            if instance.status in _HOLDING:
                 each = execution.zapp.service(instance.service).resources
                 for name in _DIMENSIONS:
                     used[instance.node, name] += getattr(each, name)
@@ -172,7 +179,7 @@ def _wrong_records(executions: Sequence[Execution]) -> Iterator[str]:
     for execution in executions:
         if execution.status in ENDED:
             yield f"{execution.id} has ended and is still followed"
-        alive = [each for each in execution.instances if each.status.value in _HOLDING]
+        alive = [each for each in execution.instances if each.status in _HOLDING]
         if execution.status is ExecutionStatus.STOPPING:
             if not alive:
                 yield f"{execution.id} is stopping with nothing alive"
@@ -263,7 +270,7 @@ def _fits(service: Service, node: Node, used: Counter[tuple[str, str]]) -> bool:
 
 def _is_on(execution: Execution, service: str, node: Node) -> bool:
     return any(
-        each.service == service and each.node == node.name and each.status.value in _HOLDING
+        each.service == service and each.node == node.name and each.status in _HOLDING
         for each in execution.instances
     )
 
@@ -273,7 +280,7 @@ def _missing(execution: Execution, name: str, now: float) -> bool:
     elastic = [e for e in execution.instances if e.service == name and not e.essential]
     if any(_is_troubled(each, now) for each in elastic):
         return False
-    counted = sum(each.status.value in _HOLDING or _has_completed(each) for each in elastic)
+    counted = sum(each.status in _HOLDING or _has_completed(each) for each in elastic)
     return counted < execution.elastic_count(name)
 
 
