@@ -72,13 +72,14 @@ def test_every_promise_holds_through_faults_and_crashes(
 
 def test_the_world_is_eventful() -> None:
     """The oracle above judges something: most executions run, some fail, some are stopped."""
-    ends = [
-        execution.end.outcome.value
-        for seed in range(6)
-        for execution in play(seed, OPTIONS[0], 200).ever.values()
-        if execution.end is not None
-    ]
-    assert {"completed", "failed", "stopped", "time-limit", "lost", "not-started"} <= set(ends)
+    wanted = {"completed", "failed", "stopped", "time-limit", "lost", "not-started"}
+    ends: list[str] = []
+    for seed in range(8):
+        ended = [each.end for each in play(seed, OPTIONS[0], 200).ever.values()]
+        ends += [end.outcome.value for end in ended if end is not None]
+        if wanted <= set(ends):
+            break
+    assert wanted <= set(ends)
     assert ends.count("completed") > len(ends) / 5
 
 
