@@ -43,12 +43,12 @@ lint: .venv/.installed-dev
 	$(BIN)/python scripts/vendor_web.py --check
 
 unit: .venv/.installed-dev
-	$(BIN)/pytest $(UNIT) -n 2 -q
+	$(BIN)/pytest $(UNIT) -n 2 --dist worksteal -q
 
 # They wait for programs more than they compute, so there are more workers than cores. The demo and
 # the browser have time limits of their own and go one by one.
 services: .venv/.installed-dev ## Run the tests that need databases, programs or a browser.
-	$(BIN)/pytest $(SERVICES) -n 3 -q
+	$(BIN)/pytest $(SERVICES) -n 3 --dist worksteal -q
 	$(BIN)/pytest tests/e2e -q
 
 bench: .venv/.installed-dev ## Measure, as JSON lines; SUITE=name for one suite.

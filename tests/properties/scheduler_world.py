@@ -374,9 +374,11 @@ class World(JudgingStore):
                 self.act()
                 self.become_ready()
                 self.deliver()
+                if not self.inbox and not self.pending:
+                    break
             self.now += 61.0
             self.tell(WokeUp())
-            if not self.inbox and not self.pending:
+            for _ in range(3 if not self.inbox and not self.pending else 0):
                 self.exit()
             if not self.store:
                 return
