@@ -120,7 +120,7 @@ class Settings(BaseModel):
     """What one more elastic instance with a speed-up curve adds at least, while others wait."""
     backfill: Literal["easy", "conservative", "none"] = "easy"
     """Who may overtake: who delays not the first that is blocked, who delays nobody, or nobody."""
-    backfill_depth: Annotated[int, Field(ge=1)] = 1000
+    backfill_depth: Annotated[int, Field(ge=1)] = 200
     """How many waiting executions are looked at behind the first that is blocked."""
     patience_seconds: Annotated[float, Field(ge=0)] = 604800.0
     """Who has waited for longer (a week) goes first, whatever the policy says."""

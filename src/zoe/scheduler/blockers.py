@@ -2,13 +2,15 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from heapq import nlargest
+from operator import attrgetter
 
 from zoe.model.execution import Execution, Reason
 from zoe.scheduler import words
 from zoe.scheduler.contender import Contender
 from zoe.scheduler.gang import lacks
 from zoe.scheduler.plan import Plan
-from zoe.scheduler.reasons import Usage, why_not
+from zoe.scheduler.reasons import SHOWN, Holders, why_not
 from zoe.scheduler.state import State
 
 
@@ -57,12 +59,15 @@ def _kept(state: State) -> Iterator[tuple[Execution, int]]:
             yield state.records[execution_id].base, kept
 
 
-def _usage(state: State, node: int | None) -> Iterator[Usage]:
-    """Yield who holds how much on a node, or (with None) anywhere."""
+def _usage(state: State, node: int | None) -> Holders:
+    """Say who holds how much on a node, or (with None) anywhere: who holds most is among them."""
     planner, records = state.planner, state.records
-    if node is None:
-        for each, record in state.admitted.items():
-            yield record.base, planner.contenders[each].holds()
-    else:
-        for each in sorted(planner.holders.get(node, ())):
-            yield records[each].base, planner.contenders[each].holds_on(node)
+    if node is not None:
+        there = sorted(planner.holders.get(node, ()))
+        return [(records[e].base, planner.contenders[e].holds_on(node)) for e in there], len(there)
+    # Only who has something that is being stopped holds more than what works for it.
+    admitted = [planner.contenders[each] for each in state.admitted]
+    most = nlargest(SHOWN, admitted, key=attrgetter("working"))
+    stopping = [planner.contenders[each] for each in sorted(planner.stopping)]
+    among = sorted({*most, *stopping}, key=attrgetter("id"))
+    return [(records[one.id].base, one.holds()) for one in among], len(admitted)

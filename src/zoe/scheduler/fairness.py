@@ -161,11 +161,13 @@ class Fairness:
     def usage(self, account: Account) -> float:
         """Return the level without regard to what is guaranteed."""
         account.advance(self.now, self.half_life_seconds)
-        shares = (
-            (held + average) / whole
-            for held, average, whole in zip(account.held, account.average, self.total, strict=True)
+        held, average, total = account.held, account.average, self.total
+        most = max(
+            (held[0] + average[0]) / total[0],
+            (held[1] + average[1]) / total[1],
+            (held[2] + average[2]) / total[2],
         )
-        return max(shares) / account.weight
+        return most / account.weight
 
     def may_take(self, contender: Contender, other: Contender) -> bool:
         """Whether room of the other may be taken for it: of its own user, or of who has more.
@@ -205,8 +207,10 @@ class Fairness:
 
     def share(self, amounts: Sequence[int]) -> float:
         """Return the dominant share of so many cores, so much memory and so many GPUs."""
-        cores, memory, gpus = self.total
-        return max(amounts[0] / cores, amounts[1] / memory, amounts[2] / gpus)
+        total, most = self.total, amounts[0] / self.total[0]
+        if (memory := amounts[1] / total[1]) > most:
+            most = memory
+        return gpus if amounts[2] and (gpus := amounts[2] / total[2]) > most else most
 
 
 class Turns:
@@ -242,23 +246,26 @@ class Turns:
 
         ``amounts`` are of cores, memory and GPUs.
         """
-        team = self._teams[0][2]
-        user = team.users[0][2]
+        team = self._teams[0][2]  # much of a plan's time goes by here, with a long queue
+        users = team.users
+        user = users[0][2]
         share = self._fairness.share(amounts)
         user.charge(share, amounts)
         team.charge(share, amounts)
         if again or user.step():
-            heapreplace(team.users, user.entry)
+            heapreplace(users, (user.level, user.name, user))
         else:
-            heappop(team.users)
-        if team.users:
-            heapreplace(self._teams, team.entry)
+            heappop(users)
+        if users:
+            heapreplace(self._teams, (team.level, team.name, team))
         else:
             heappop(self._teams)
 
 
 class _Turn:
-    __slots__ = ("_account", "_contenders", "_has", "_usage", "first", "level", "name", "users")
+    __slots__ = (
+        "_account", "_contenders", "_has", "_usage", "_weight", "first", "level", "name", "users"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -268,12 +275,16 @@ class _Turn:
         contenders: Iterator[Contender],
         users: "list[tuple[float, str, _Turn]] | None" = None,
     ) -> None:
-        self.level = fairness.level(account)
         self.name = name
         self.users = users or []
         self._account = account
-        self._usage = fairness.usage(account)
-        self._has = account.has
+        self._weight = account.weight
+        self._usage = self.level = fairness.usage(account)
+        self._has: list[int] = []
+        """Of a team: what it has, as far as that decides its level."""
+        if account.guaranteed != NO_AMOUNTS:
+            self._has = account.has
+            self.level = fairness.level(account)
         self.first: Contender | None = None
         self._contenders = contenders
 
@@ -289,12 +300,13 @@ class _Turn:
 
     def charge(self, share: float, amounts: Sequence[int]) -> None:
         """Count this as got, of which ``share`` is the dominant share."""
-        self._usage += share / self._account.weight
+        self._usage += share / self._weight
         if self.level < 0:
             self._has = [a + b for a, b in zip(self._has, amounts, strict=True)]
             self.level = self._account.part(self._has) - 1
-        if self.level >= 0:
-            self.level = self._usage
+            if self.level < 0:
+                return
+        self.level = self._usage
 
 
 class FairOrder:

@@ -20,12 +20,14 @@ SHOWN = 3
 
 Usage = tuple[Execution, tuple[int, int, int]]
 """An execution and the cores, memory and GPUs that it holds."""
+Holders = tuple[Sequence[Usage], int]
+"""At least those :data:`SHOWN` that hold most, and how many there are."""
 
 
 def why_not(
     room: Room,
     wanted: Sequence[tuple[Lack, Fitting]],
-    usage: Callable[[int | None], Iterable[Usage]],
+    usage: Callable[[int | None], Holders],
     kept: Sequence[tuple[Execution, int]] = (),
 ) -> Reason:
     """Say why ``wanted``, for which there was no room a moment ago, has none.
@@ -40,7 +42,7 @@ def why_not(
 def _why_no_room(
     room: Room,
     wanted: Sequence[tuple[Lack, Fitting]],
-    usage: Callable[[int | None], Iterable[Usage]],
+    usage: Callable[[int | None], Holders],
 ) -> Reason:
     for lack, fitting in wanted:
         best = room.closest(fitting)
@@ -120,6 +122,8 @@ def _without_image(nodes: Sequence[Node], wanted: Iterable[Lack]) -> str:
     """Say which images are missing on how many of the nodes that could be used otherwise."""
     said = []
     for lack in wanted:
+        if not lack.shape.image:
+            continue
         labelled = [node for node in nodes if lack.shape.labels <= node.labels]
         without = sum(not node.has_image(lack.shape.image) for node in labelled)
         if without:
@@ -170,9 +174,9 @@ def _short(needed: Resources, there: Resources, has: str = "") -> list[str]:
     return short
 
 
-def _holders(usage: Iterable[Usage]) -> str:
+def _holders(holders: Holders) -> str:
     """Say who holds most, largest first."""
-    known = list(usage)
+    known, count = holders
     if not known:
         return ""
     largest = nlargest(SHOWN, known, key=itemgetter(1))
@@ -180,8 +184,8 @@ def _holders(usage: Iterable[Usage]) -> str:
         f"{words.title(execution)} holds {words.amount(Resources(*held))}"
         for execution, held in largest
     ]
-    if len(known) > SHOWN:
-        said.append(f"{words.counted(len(known) - SHOWN, 'other')} hold the rest")
+    if count > SHOWN:
+        said.append(f"{words.counted(count - SHOWN, 'other')} hold the rest")
     return ": " + ", ".join(said)
 
 

@@ -29,7 +29,7 @@ class Sharing:
     backfill: str = "easy"
     """Who may overtake: with ``easy``, who does not delay the first that is blocked; with
     ``conservative``, who delays none of those before it; with ``none``, nobody."""
-    backfill_depth: int = 1000
+    backfill_depth: int = 200
     """How many waiting executions are looked at behind the first that is blocked."""
     patience_seconds: float = 7 * DAY
     """Who has waited for longer goes first, whatever the policy says."""
