@@ -19,8 +19,10 @@ What it is compared with is in :mod:`zoe.scheduler.generations`.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from heapq import merge
 from itertools import chain
 from math import inf
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from zoe.model.execution import Reason
@@ -28,6 +30,7 @@ from zoe.scheduler.backfill import reserve
 from zoe.scheduler.conservative import timetable
 from zoe.scheduler.contender import Contender
 from zoe.scheduler.fairness import Fairness, Turns
+from zoe.scheduler.fitting import Fitting
 from zoe.scheduler.gang import Gang, fits, grow, may_grow, place_gang
 from zoe.scheduler.quota import charge_start, growth
 from zoe.scheduler.reclaim import clear
@@ -106,7 +109,8 @@ def flexible(planner: "Planner", now: float) -> Plan:
         _shed(planner, plan, now)
     wanting = planner.growing.that_may_fit(planner.room)  # step 7
     if admitted:
-        wanting = sorted([*wanting, *admitted], key=lambda contender: contender.key)
+        by_key = attrgetter("key")
+        wanting = merge(wanting, sorted(admitted, key=by_key), key=by_key)
     somebody_waits = plan.blocked is not None or planner.claims
     gain = planner.sharing.growth_gain if somebody_waits else 0.0
     if planner.fairness is not None:
@@ -289,13 +293,16 @@ def _grow_in_turns(
 ) -> None:
     """Give elastic instances in small portions, always to those who have least."""
     by_team: dict[str, dict[str, list[Contender]]] = {}
+    shapes: set[Fitting] = set()
+    """Of which an instance may still fit."""
     for contender in contenders:
         demand = contender.demand
+        shapes.update(contender.fittings)
         by_team.setdefault(demand.team, {}).setdefault(demand.owner, []).append(contender)
     wanted: dict[int, list[int]] = {}
     given = plan.gangs()
     turns = Turns(fairness, by_team)
-    while (each := turns.next()) is not None:
+    while shapes and (each := turns.next()) is not None:
         if (missing := wanted.get(each.id)) is None:
             curbed = gain and each.speedup is not None
             missing = each.worthwhile(gain) if curbed else list(each.elastic_missing)
@@ -314,4 +321,6 @@ def _grow_in_turns(
             missing[need] -= count
             for number, amount in enumerate(each.fittings[need].size):
                 got[number] += amount * count
+        if not grown:
+            shapes.difference_update(f for f in each.fittings if planner.room.is_known_full(f))
         turns.charge(got, again=bool(grown) and any(missing))

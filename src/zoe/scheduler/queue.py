@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from heapq import merge
+from heapq import heapify, heappop, heapreplace, merge
 from math import log2
 
 from zoe.model.zapp import Kind
@@ -149,27 +149,50 @@ class Growing(Order):
 
     def __init__(self, contenders: Mapping[int, Contender]) -> None:
         super().__init__(contenders)
-        self._by_fitting: dict[Fitting, dict[int, Contender]] = {}
+        self._by_fitting: dict[Fitting, list[SortKey]] = {}
 
     def add(self, contender: Contender) -> None:
         """Add it, or move it to its new place."""
         super().add(contender)
-        for fitting in contender.fittings:
-            self._by_fitting.setdefault(fitting, {})[contender.id] = contender
+        for fitting in set(contender.fittings):
+            insort(self._by_fitting.setdefault(fitting, []), contender.key)
 
     def discard(self, execution_id: int) -> None:
         """Take it out, if it is in."""
-        if execution_id in self:
+        key = self._key_of.get(execution_id)
+        if key is not None:
             for fitting in set(self._contenders[execution_id].fittings):
-                wanting = self._by_fitting[fitting]
-                del wanting[execution_id]
-                if not wanting:
+                keys = self._by_fitting[fitting]
+                del keys[bisect_left(keys, key)]
+                if not keys:
                     del self._by_fitting[fitting]
         super().discard(execution_id)
 
-    def that_may_fit(self, room: Room) -> list[Contender]:
-        """Return, in order, those of which an instance may fit: none of the others does."""
-        found: dict[int, Contender] = {}
-        for fitting in room.that_may_fit(self._by_fitting):
-            found.update(self._by_fitting[fitting])
-        return sorted(found.values(), key=lambda contender: contender.key)
+    def sort(self) -> None:
+        """Put all in order again after their keys have changed."""
+        super().sort()
+        for keys in self._by_fitting.values():
+            keys[:] = sorted(self._key_of[key[2]] for key in keys)
+
+    def that_may_fit(self, room: Room) -> Iterator[Contender]:
+        """Yield, in order, those of which an instance may fit when it is their turn.
+
+        A shape that was found to fit nowhere meanwhile is left out, with all who ask for it.
+        """
+        fittings = list(room.that_may_fit(self._by_fitting))
+        groups = [self._by_fitting[fitting] for fitting in fittings]
+        heads = [(keys[0], number, 1) for number, keys in enumerate(groups)]
+        heapify(heads)
+        last = None
+        while heads:
+            key, number, following = heads[0]
+            if room.is_known_full(fittings[number]):
+                heappop(heads)
+                continue
+            if following < len(groups[number]):
+                heapreplace(heads, (groups[number][following], number, following + 1))
+            else:
+                heappop(heads)
+            if key != last:  # it may ask for several shapes
+                last = key
+                yield self._contenders[key[2]]

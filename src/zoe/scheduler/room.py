@@ -2,7 +2,8 @@
 
 Two things keep it quick. A shape that was found to fit nowhere is tried again only on nodes that
 have more room since (:attr:`Fitting.full_at`). Nodes are searched in blocks of :data:`BLOCK`, of
-which each knows a bound of what is free on its nodes; the first blocks that have room are used.
+which each knows a bound of what is free on its nodes, and what was found not to fit on any of them;
+the first blocks that have room are used.
 """
 
 from collections.abc import Iterable, Iterator
@@ -125,17 +126,23 @@ class Room(Stock):
         blocks: Iterable[int] = self.bounds.with_room(fitting)
         if coming and self.delta:
             blocks = sorted({*blocks, *self.coming_bounds.with_room(fitting)})
+        full = self.full
         for block in blocks:
+            if not coming and fitting in full[block]:
+                continue
             found = self._ranked(fitting, self._nodes_of(block), coming=coming)
             if found:
                 yield found
-            else:
-                self._tighten(block, coming=coming)
+                continue
+            self._tighten(block, coming=coming)
+            if not (coming or self._is_reserved):
+                full[block].add(fitting)
 
     def nodes_with_room(self, fitting: Fitting) -> Iterator[int]:
         """Yield the nodes of all blocks that may have room for one."""
         for block in self.bounds.with_room(fitting):
-            yield from self._nodes_of(block)
+            if fitting not in self.full[block]:
+                yield from self._nodes_of(block)
 
     def _nodes_of(self, block: int) -> range:
         first = block * BLOCK

@@ -52,6 +52,8 @@ class Stock:
         """How often a node has got more room."""
         self._log: list[int] = []
         """The nodes that got it, the last ones."""
+        self.full: list[set[Fitting]] = []
+        """By block: what was found to fit on none of its nodes, which have no more room since."""
         self._is_reserved = False
         self._fittings: dict[Shape, Fitting] = {}
         self._allowed: dict[tuple[frozenset[str], str], Sequence[int] | None] = {}
@@ -75,6 +77,7 @@ class Stock:
         self.delta = {}
         self.is_overdrawn = False
         self.bounds, self.coming_bounds = Bounds(0), Bounds(0)
+        self.full = []
         for node in self.nodes:
             self._add(node)
         self.grown += 1
@@ -103,6 +106,8 @@ class Stock:
         number = len(self.cores) - 1
         for bounds in (self.bounds, self.coming_bounds):
             bounds.extend(number // BLOCK + 1)
+        self.full.extend(set[Fitting]() for _ in range(number // BLOCK + 1 - len(self.full)))
+        self.full[number // BLOCK].clear()
         self.bounds.rise(number, self.cores[-1], self.memory[-1], self.gpus[-1])
         if is_open:
             self.free[0] += left.cores_milli
@@ -177,7 +182,7 @@ class Stock:
     def give(self, fitting: Fitting, places: Places) -> None:
         """Give the room of these places back."""
         cores, memory, gpus, free = self.cores, self.memory, self.gpus, self.free
-        bounds, delta = self.bounds, self.delta
+        bounds, delta, full = self.bounds, self.delta, self.full
         bound_cores, bound_memory, bound_gpus = bounds.cores, bounds.memory, bounds.gpus
         log = self._log
         given = 0
@@ -193,6 +198,8 @@ class Stock:
                 bound_memory[block] = memory[node]
             if gpus[node] > bound_gpus[block]:
                 bound_gpus[block] = gpus[node]
+            if full[block]:
+                full[block].clear()
             if self.is_open[node]:
                 given += count
             if delta and node in delta:
@@ -218,6 +225,7 @@ class Stock:
                 continue
             if sign > 0 and (delta[0] < 0 or delta[1] < 0 or delta[2] < 0):
                 self._log.append(node)  # less of what is free on it is held
+                self.full[node // BLOCK].clear()
                 self.grown += 1
             delta[0] += cores * count
             delta[1] += memory * count
@@ -250,6 +258,7 @@ class Stock:
                 for number in range(3):
                     self.free[number] += more[number] * sign
             self._log.append(node)
+            self.full[node // BLOCK].clear()
         self.grown += len(moved)
         self.delta = {} if going is None else moved
         for node in self.delta:
