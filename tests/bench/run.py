@@ -16,6 +16,8 @@ from pathlib import Path
 
 from figures import Figures
 
+from zoe.garbage import look_seldom
+
 Suite = Callable[[Figures, Path], Awaitable[None]]
 
 SUITES = (
@@ -49,6 +51,7 @@ def main() -> int:
     names = options.suites + options.suite or list(SUITES)
     if unknown := set(names) - set(SUITES):
         parser.error(f"no suite {', '.join(sorted(unknown))}; there are {', '.join(SUITES)}")
+    look_seldom()  # as the programs do that are measured here
     failed = False
     for name in names:
         try:

@@ -20,6 +20,7 @@ from typing import BinaryIO, Protocol
 
 import structlog
 
+from zoe.garbage import look_seldom
 from zoe.scheduler.snapshot import Snapshot
 from zoe.sim.forecast import Bounds, Estimate, forecast
 
@@ -149,6 +150,7 @@ def main() -> int:
     """Run the process; return the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the master, which then leaves us
     os.nice(NICENESS)
+    look_seldom()
     try:
         serve(sys.stdin.buffer, sys.stdout.buffer)
     except BrokenPipeError:

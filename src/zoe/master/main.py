@@ -21,6 +21,7 @@ from zoe.backends.base import Backend, Retryable
 from zoe.backends.fake import FakeBackend
 from zoe.backends.process.backend import ProcessBackend
 from zoe.catalogue import frameworks
+from zoe.garbage import look_seldom
 from zoe.master.answers import Desk
 from zoe.master.forecasting import Forecaster, ForecastProcesses
 from zoe.master.foresight import Foresight, Outlook
@@ -222,6 +223,7 @@ def main() -> int:
     try:
         settings, _ = load_settings()
         zoe.log.configure(settings.log_level, settings.log_format)
+        look_seldom()
         asyncio.run(_until_told(settings))
     except ZoeError as error:
         print(f"zoe master: {error}", file=sys.stderr)  # noqa: T201 - logging may not be set up

@@ -15,6 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import product
 
+from zoe.garbage import look_seldom
 from zoe.model.errors import ZoeError
 from zoe.sim.experiment import Experiment, run
 from zoe.sim.outcome import Result
@@ -52,6 +53,7 @@ def run_all(
     plan: Plan, processes: int, done: Callable[[], object]
 ) -> tuple[list[Run], dict[str, Result]]:
     """Run all simulations; ``done`` is called after each. Raises ZoeError for the first failure."""
+    look_seldom()
     tasks = plan.tasks
     if min(processes, len(tasks)) == 1:
         found = _each(plan, tasks, done)
@@ -112,6 +114,7 @@ _plan: Plan
 def _begin(plan: Plan) -> None:
     global _plan
     _plan = plan
+    look_seldom()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
