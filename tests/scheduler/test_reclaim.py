@@ -12,6 +12,7 @@ from zoe.scheduler.contender import Contender
 from zoe.scheduler.demand import Demand, Need, Shape
 from zoe.scheduler.plan import Plan
 from zoe.scheduler.planner import Planner
+from zoe.scheduler.request import Request
 from zoe.scheduler.room import Room
 from zoe.scheduler.sharing import Sharing
 
@@ -218,7 +219,8 @@ def test_what_a_team_is_guaranteed_goes_before_a_minimum() -> None:
 def test_only_instances_of_the_service_with_the_curve_count() -> None:
     curve = Speedup(points=((4, 4.0),))
     needs = (Need("f.lead", Shape(UNIT), 2), Need("f.worker", Shape(UNIT), 1, 3, curve))
-    contender = Contender(Demand(1, 0.0, needs), Room(), 60.0)
+    contender = Contender(Demand(1, 0.0, needs), Request(needs, Room()), 60.0)
+    contender.begin_to_hold()
     contender.essential[0][0] = 2
     contender.advance(0.0, 2)
     assert contender.rate == 2 / 6, "a curve says nothing of none"

@@ -14,6 +14,7 @@ from zoe.scheduler.demand import Demand, Need, Shape
 from zoe.scheduler.fitting import PLENTY, Fitting
 from zoe.scheduler.gang import place_gang
 from zoe.scheduler.rank import rank_of
+from zoe.scheduler.request import Request
 from zoe.scheduler.room import Room
 from zoe.scheduler.stock import Places
 
@@ -35,7 +36,7 @@ def contender(there: Room, *wanted: tuple[int, int], spread: bool = False) -> Co
         Need(f"f.s{number}", Shape(Resources(each), spread=spread), count)
         for number, (each, count) in enumerate(wanted)
     )
-    return Contender(Demand(1, 0.0, needs), there, 1.0)
+    return Contender(Demand(1, 0.0, needs), Request(needs, there), 1.0)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from zoe.scheduler.contender import Contender
 from zoe.scheduler.demand import Demand, Need, Shape
 from zoe.scheduler.gang import fits_on, lacks, place_gang
 from zoe.scheduler.planner import Planner
+from zoe.scheduler.request import Request
 from zoe.scheduler.room import Room
 from zoe.scheduler.search import SEARCH_CELLS, SEARCH_STEPS, Wanted, _Search, search
 from zoe.scheduler.sharing import Sharing
@@ -42,7 +43,7 @@ def contender(room: Room, asked: Asked) -> Contender:
         )
         for number, (cores, memory, count, first, apart) in enumerate(asked)
     )
-    return Contender(Demand(1, 0.0, needs), room, 1.0)
+    return Contender(Demand(1, 0.0, needs), Request(needs, room), 1.0)
 
 
 MISSED: Asked = [(2, 2, 1, False, False), (2, 1, 3, False, False)]

@@ -201,7 +201,7 @@ class Future:
         if not self.may_fit(blocked):
             return False
         missing = [need for need, count in enumerate(blocked.essential_missing) if count]
-        if len(missing) > 1 or blocked.is_spread:
+        if len(missing) > 1 or blocked.asks.is_spread:
             return self.claim(blocked) is not None
         return all(
             self._has_room(blocked.fittings[need], blocked.essential_missing[need])

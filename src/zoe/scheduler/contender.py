@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from zoe.model.growth import worthwhile
 from zoe.scheduler.demand import Demand
 from zoe.scheduler.fitting import Fitting
-from zoe.scheduler.room import Room
+from zoe.scheduler.request import Request, total_of
 
 if TYPE_CHECKING:
     from zoe.scheduler.quota import Allowance
@@ -23,32 +23,29 @@ class Contender:
     An execution that asks for ``n`` instances and takes ``T`` seconds with all of them advances,
     with ``x`` of them, by ``speed(x) / speed(n)`` of those seconds a second, where ``speed`` is
     linear or its speed-up curve. It makes no progress before it is admitted.
+
+    With a hundred thousand in the queue it matters how much memory each takes that has nothing yet.
     """
 
     __slots__ = (
-        "_asked_for", "allowances", "asked", "at", "demand", "done_seconds", "elastic",
-        "elastic_missing", "essential", "essential_missing", "fittings", "going", "has",
-        "has_estimate", "id", "is_admitted", "is_ending", "is_excluded", "is_over", "is_spread",
-        "key", "minimum", "rate", "request", "run_seconds", "shrunk_at", "spared_until", "sped_up",
-        "speedup", "working",
+        "allowances", "asked", "asks", "at", "demand", "done_seconds", "elastic",
+        "elastic_missing", "essential", "essential_missing", "going", "has",
+        "has_estimate", "id", "is_admitted", "is_ending", "is_excluded", "is_over",
+        "key", "minimum", "rate", "run_seconds", "shrunk_at", "spared_until", "working",
     )  # fmt: skip
 
-    def __init__(self, demand: Demand, room: Room, run_seconds: float | None) -> None:
+    def __init__(self, demand: Demand, asks: Request, run_seconds: float | None) -> None:
         self.id = demand.execution_id
         self.demand = demand
-        self.fittings: list[Fitting] = [room.fitting(need.shape) for need in demand.needs]
+        self.asks = asks
         self.essential_missing = [need.essential for need in demand.needs]
         self.elastic_missing = [need.elastic for need in demand.needs]
-        self.essential: list[dict[int, int]] = [{} for _ in demand.needs]
-        self.elastic: list[dict[int, int]] = [{} for _ in demand.needs]
-        self.going: list[dict[int, int]] = [{} for _ in demand.needs]
-        """Instances that are being stopped: they hold their room and do no work."""
-        self.working = [0, 0, 0]
+        self.essential = self.elastic = self.going = asks.nothing
+        """What holds room. Instances that are :attr:`going` are being stopped and do no work."""
+        self.working = _NO_WORK
         """The cores, memory and GPUs of all instances but those."""
-        self._asked_for = self._missing()
-        self.request = (*self.fittings, *self.essential_missing)
-        """Equal for executions that ask for the same."""
-        self.is_spread = any(need.shape.spread for need in demand.needs)
+        self.shrunk_at = _NEVER
+        """When elastic instances were taken back, in the last hour."""
         self.allowances: tuple[Allowance, ...] = ()
         """What it is charged to: empty where nobody has a quota."""
         self.is_over = False
@@ -66,18 +63,17 @@ class Contender:
         """Whether it could never start on the present nodes; None: nobody has looked yet."""
         self.minimum: tuple[int, ...] | None = None
         """How many elastic instances of each need others may not take back; None: any."""
-        curves = [number for number, need in enumerate(demand.needs) if need.speedup]
-        self.sped_up = curves[0] if curves else 0
-        """The need of which the curve is."""
-        self.speedup = demand.needs[self.sped_up].speedup if curves else None
-        self.shrunk_at: list[float] = []
-        """When elastic instances were taken back, in the last hour."""
         self.spared_until = 0.0
         """Until when nothing is taken back for it: it was found not to be worth it."""
         self.done_seconds = 0.0
         self.at = 0.0
         """When ``done_seconds`` and ``rate`` were brought up to date."""
         self.rate = 0.0
+
+    @property
+    def fittings(self) -> list[Fitting]:
+        """The shape of each need."""
+        return self.asks.fittings
 
     @property
     def is_incomplete(self) -> bool:
@@ -110,15 +106,9 @@ class Contender:
 
     def total_missing(self) -> tuple[int, int, int]:
         """Return the cores, memory and GPUs of all its essential instances without room."""
-        return self._missing() if self.is_admitted else self._asked_for
-
-    def _missing(self) -> tuple[int, int, int]:
-        cores = memory = gpus = 0
-        for fitting, missing in zip(self.fittings, self.essential_missing, strict=True):
-            cores += fitting.cores * missing
-            memory += fitting.memory * missing
-            gpus += fitting.gpus * missing
-        return cores, memory, gpus
+        if self.is_admitted:
+            return total_of(self.asks.fittings, self.essential_missing)
+        return self.asks.total
 
     def held(self) -> Iterator[tuple[Fitting, dict[int, int]]]:
         """Yield the shape and the nodes of everything that holds room."""
@@ -153,6 +143,14 @@ class Contender:
     def nodes_of(self, need: int) -> set[int]:
         """Return the nodes on which instances of this need hold room."""
         return {*self.essential[need], *self.elastic[need], *self.going[need]}
+
+    def begin_to_hold(self) -> None:
+        """Have something to write down in what holds room."""
+        if self.essential is self.asks.nothing:
+            self.essential = [{} for _ in self.fittings]
+            self.elastic = [{} for _ in self.fittings]
+            self.going = [{} for _ in self.fittings]
+            self.working, self.shrunk_at = [0, 0, 0], []
 
     def count(self, held: list[dict[int, int]], need: int, node: int, more: int) -> None:
         """Note that ``more`` instances (or fewer) of a need hold room on a node."""
@@ -193,12 +191,18 @@ class Contender:
         ``fewer_sped_up`` of them are of the need that has the curve (the first that has). With none
         of that need it is linear in all, as a curve says nothing of none.
         """
-        if self.speedup is not None:
-            need = self.demand.needs[self.sped_up]
-            held = self.essential[self.sped_up], self.elastic[self.sped_up]
+        speedup, sped_up = self.asks.speedup, self.asks.sped_up
+        if speedup is not None:
+            need = self.demand.needs[sped_up]
+            held = self.essential[sped_up], self.elastic[sped_up]
             working = sum(sum(counts.values()) for counts in held) - fewer_sped_up
             if working > 0:
                 most = need.essential + need.elastic
-                return self.speedup.speed(min(working, most)) / self.speedup.speed(most)
+                return speedup.speed(min(working, most)) / speedup.speed(most)
         has, asked = self.has - fewer, self.asked
         return min(has, asked) / asked if asked else 1.0
+
+
+_NO_WORK = [0, 0, 0]
+_NEVER: list[float] = []
+"""Of those that have no room yet; nobody writes here."""

@@ -178,10 +178,10 @@ def _backfill(
     unfit = set()  # room only becomes less here: what did not fit does not fit any more
     unfit_beside: set[object] = set()  # nor does what did not fit beside the reservation
     for _, contender in zip(range(planner.sharing.backfill_depth), behind, strict=False):
-        if contender.request in unfit or (reservation and contender.id in reservation.rejected):
+        if contender.asks.same in unfit or (reservation and contender.id in reservation.rejected):
             continue
         if not fits(room, contender):
-            unfit.add(contender.request)
+            unfit.add(contender.asks.same)
             continue
         if reservation is None:
             reservation = reserve(planner, blocked, now, planned)
@@ -191,15 +191,15 @@ def _backfill(
         if contender.has_estimate and now + contender.run_seconds <= reservation.at:
             gang = place_gang(room, contender)
             if gang is None:
-                unfit.add(contender.request)
+                unfit.add(contender.asks.same)
             else:
                 reservation.lend(contender, gang)
                 unfit_beside.clear()
-        elif contender.request not in unfit_beside and reservation.may_leave_room(contender):
+        elif contender.asks.same not in unfit_beside and reservation.may_leave_room(contender):
             with reservation.kept():
                 gang = place_gang(room, contender)
             if gang is None:
-                unfit_beside.add(contender.request)
+                unfit_beside.add(contender.asks.same)
         if gang is not None:
             plan.grants += (Grant(contender, need, places, False) for need, places in gang)
             _count(planner, contender)
@@ -266,11 +266,11 @@ def extend(
     granted = 0
     planned = []
     missing = list(contender.elastic_missing)
-    if contender.is_spread:
+    if contender.asks.is_spread:
         given = chain(before, plan.grants)
         planned = [(one.need, one.places) for one in given if one.contender is contender]
     wanted = contender.elastic_missing
-    if gain and contender.speedup is not None:
+    if gain and contender.asks.speedup is not None:
         wanted = contender.worthwhile(gain)
     for need, places in grow(room, contender, wanted, planned):
         plan.grants.append(Grant(contender, need, places, True))
@@ -304,7 +304,7 @@ def _grow_in_turns(
     turns = Turns(fairness, by_team)
     while shapes and (each := turns.next()) is not None:
         if (missing := wanted.get(each.id)) is None:
-            curbed = gain and each.speedup is not None
+            curbed = gain and each.asks.speedup is not None
             missing = each.worthwhile(gain) if curbed else list(each.elastic_missing)
             wanted[each.id] = missing
         portion = [

@@ -25,6 +25,7 @@ from zoe.scheduler.queue import CHANGING, POLICIES, Growing, Order
 from zoe.scheduler.quota import Ledger, charge_start
 from zoe.scheduler.rank import rank_of
 from zoe.scheduler.reach import Reach
+from zoe.scheduler.request import Requests
 from zoe.scheduler.room import Room
 from zoe.scheduler.search import SEARCH_STEPS
 from zoe.scheduler.sharing import Sharing
@@ -42,9 +43,11 @@ class Planner:
         """Says why the essential set does not fit at this moment; None: nobody asks."""
         self.room = Room(rank_of(sharing.rank, sharing.seed))
         self.contenders: dict[int, Contender] = {}
-        self.fairness = Fairness(sharing.half_life_seconds) if sharing.policy == "fair" else None
+        self._requests = Requests(self.room)
+        self.fairness: Fairness | None = None
         self.waiting: Order | FairOrder = Order(self.contenders)
-        if self.fairness is not None:
+        if sharing.policy == "fair":
+            self.fairness = Fairness(sharing.half_life_seconds)
             self.waiting = FairOrder(self.contenders, self.fairness)
         self.growing = Growing(self.contenders)
         self.homeless = Order(self.contenders)
@@ -117,10 +120,9 @@ class Planner:
 
         ``learnt`` is what past runs say of its run time; what was declared goes before.
         """
-        contender = Contender(
-            demand, self.room, learnt if demand.run_seconds is None else demand.run_seconds
-        )
-        self.contenders[contender.id] = contender
+        demand, asks = self._requests.share(demand)
+        seconds = learnt if demand.run_seconds is None else demand.run_seconds
+        contender = self.contenders[demand.execution_id] = Contender(demand, asks, seconds)
         self.ledger.open(contender)
         contender.key = self._key(contender, now)
         return contender
@@ -173,8 +175,7 @@ class Planner:
         self.stopping.discard(execution_id)
         self.keeping.discard(execution_id)
         del self.contenders[execution_id]
-        for fitting in contender.fittings:
-            self.room.forget(fitting)
+        self._requests.leave(contender.asks)
 
     def set_minimum(self, contender: Contender, minimum: tuple[int, ...] | None) -> None:
         """Let others take back its elastic instances down to so many of each need."""
@@ -205,7 +206,7 @@ class Planner:
     ) -> None:
         """Have instances hold room on these nodes, on which they were placed at ``since``."""
         self.room.take(contender.fittings[need], places)
-        self._enter(contender, need, places, now, elastic=elastic, since=since)
+        self._enter(contender, need, places, now, since if elastic else None)
 
     def drop(
         self, contender: Contender, need: int, place: tuple[int, int], now: float, *, elastic: bool
@@ -331,7 +332,7 @@ class Planner:
                 self.admit(contender, now)
             missing = contender.elastic_missing if grant.elastic else contender.essential_missing
             missing[grant.need] -= sum(count for _, count in grant.places)
-            self._enter(contender, grant.need, grant.places, now, elastic=grant.elastic, since=now)
+            self._enter(contender, grant.need, grant.places, now, now if grant.elastic else None)
             self.refresh(contender)
         for lending, count, _ in plan.take_back:
             contender, place = lending.contender, (lending.node, count)
@@ -358,23 +359,18 @@ class Planner:
         return (self._policy(contender, now), demand.submitted_at, demand.execution_id)
 
     def _enter(
-        self,
-        contender: Contender,
-        need: int,
-        places: Places,
-        now: float,
-        *,
-        elastic: bool,
-        since: float,
+        self, contender: Contender, need: int, places: Places, now: float, lent: float | None
     ) -> None:
-        held = contender.elastic if elastic else contender.essential
+        """Have instances work: essential ones, or elastic ones, to which room was ``lent`` then."""
+        contender.begin_to_hold()
+        held = contender.essential if lent is None else contender.elastic
         more = 0
         for node, count in places:
             contender.count(held, need, node, count)
             self.holders.setdefault(node, set()).add(contender.id)
             more += count
-            if elastic:
-                self.lent.lend(contender, need, node, count, since)
+            if lent is not None:
+                self.lent.lend(contender, need, node, count, lent)
         if self.fairness is not None:
             self.fairness.count(contender, contender.fittings[need], more, now)
         contender.count_working(need, more)

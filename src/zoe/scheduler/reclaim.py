@@ -259,7 +259,7 @@ def _is_worth(
     cost = drain = 0.0
     for other, lost in _by_execution(chosen):
         count = sum(instances for _, instances in lost)
-        sped_up = sum(instances for one, instances in lost if one.need == other.sped_up)
+        sped_up = sum(instances for one, instances in lost if one.need == other.asks.sped_up)
         rate = other.rate_without(0, 0)
         less = rate - other.rate_without(count, sped_up)
         again = sum(_lost_seconds(planner, one, now) * instances for one, instances in lost)
