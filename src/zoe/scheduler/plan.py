@@ -13,6 +13,8 @@
 6. Those behind it may overtake it if they do not delay it (backfilling).
    For those whose quota is filled by elastic instances, some of these are taken back as well.
 7. What is left goes to elastic instances, in the order of the policy.
+8. Who has just got in and misses elastic instances takes those of others that stand behind it in
+   the order, where it gains more than they lose (not under *fair*, which gives them in turns).
 
 What it is compared with is in :mod:`zoe.scheduler.generations`.
 """
@@ -32,8 +34,9 @@ from zoe.scheduler.contender import Contender
 from zoe.scheduler.fairness import Fairness, Turns
 from zoe.scheduler.fitting import Fitting
 from zoe.scheduler.gang import Gang, fits, grow, may_grow, place_gang
+from zoe.scheduler.make_way import make_way
 from zoe.scheduler.quota import charge_start, growth
-from zoe.scheduler.reclaim import clear
+from zoe.scheduler.reclaim import Taken, clear
 from zoe.scheduler.room import Room
 from zoe.scheduler.shed import shed
 from zoe.scheduler.stock import Places
@@ -107,19 +110,7 @@ def flexible(planner: "Planner", now: float) -> Plan:
             break
     if planner.ledger.passed_over and planner.sharing.reclaim:
         _shed(planner, plan, now)
-    wanting = planner.growing.that_may_fit(planner.room)  # step 7
-    if admitted:
-        by_key = attrgetter("key")
-        wanting = merge(wanting, sorted(admitted, key=by_key), key=by_key)
-    somebody_waits = plan.blocked is not None or planner.claims
-    gain = planner.sharing.growth_gain if somebody_waits else 0.0
-    if planner.fairness is not None:
-        able = [each for each in wanting if may_grow(planner.room, each)]
-        _grow_in_turns(planner, planner.fairness, able, plan, gain)
-    else:
-        for contender in wanting:
-            if may_grow(planner.room, contender):
-                extend(planner.room, contender, plan, gain=gain)
+    _grow(planner, admitted, plan, now)  # steps 7, 8
     return plan
 
 
@@ -135,10 +126,7 @@ def seat(planner: "Planner", contender: Contender, plan: Plan, now: float) -> bo
         held = place_gang(room, contender, coming=True) if room.delta else None
         if held is None and planner.sharing.reclaim and planner.sharing.generation == "flexible":
             chosen = clear(planner, contender, plan, now)
-            for lending, count in chosen:
-                fitting = lending.contender.fittings[lending.need]
-                room.expect(fitting, [(lending.node, count)])
-                plan.take_back.append(TakeBack(lending, count, contender.id))
+            _take_back(room, plan, chosen, contender)
             held = place_gang(room, contender, coming=True) if chosen else None
         if held is not None:
             fittings = contender.fittings
@@ -148,6 +136,13 @@ def seat(planner: "Planner", contender: Contender, plan: Plan, now: float) -> bo
     if planner.why_not is not None:
         plan.reasons[contender.id] = planner.why_not(contender)
     return False
+
+
+def _take_back(room: Room, plan: Plan, chosen: Taken, contender: Contender) -> None:
+    """Have what was chosen go, for this execution."""
+    for lending, count in chosen:
+        room.expect(lending.contender.fittings[lending.need], [(lending.node, count)])
+        plan.take_back.append(TakeBack(lending, count, contender.id))
 
 
 def _count(planner: "Planner", contender: Contender) -> None:
@@ -249,6 +244,30 @@ def _shed(planner: "Planner", plan: Plan, now: float) -> None:
             tried.add(contender.allowances)
             for lending, count in shed(planner, contender, plan, now):
                 plan.take_back.append(TakeBack(lending, count, execution_id))
+
+
+def _grow(planner: "Planner", admitted: list[Contender], plan: Plan, now: float) -> None:
+    """Give what is left to elastic instances, and have others make way for the ``admitted``."""
+    room, sharing = planner.room, planner.sharing
+    by_key = attrgetter("key")
+    admitted.sort(key=by_key)
+    wanting = planner.growing.that_may_fit(room)
+    if admitted:
+        wanting = merge(wanting, admitted, key=by_key)
+    somebody_waits = plan.blocked is not None or planner.claims
+    gain = sharing.growth_gain if somebody_waits else 0.0
+    if planner.fairness is not None:
+        able = [each for each in wanting if may_grow(room, each)]
+        _grow_in_turns(planner, planner.fairness, able, plan, gain)
+        return
+    for contender in wanting:
+        if may_grow(room, contender):
+            extend(room, contender, plan, gain=gain)
+    for contender in admitted if sharing.reclaim else ():
+        for need, missing in enumerate(contender.elastic_missing):
+            if missing:
+                chosen = make_way(planner, contender, need, plan, now)
+                _take_back(room, plan, chosen, contender)
 
 
 def extend(

@@ -232,7 +232,7 @@ def _enough(lent: Taken, short: list[int]) -> Taken:
     return least[::-1]
 
 
-def _lost_seconds(planner: "Planner", lending: Lending, now: float) -> float:
+def lost_seconds(planner: "Planner", lending: Lending, now: float) -> float:
     """Return how much work of one instance is lost at most; none, if it can hand it over."""
     most = 0.0 if lending.hands_over else planner.sharing.lost_seconds
     return min(now - lending.at, most)
@@ -262,16 +262,20 @@ def _is_worth(
         sped_up = sum(instances for one, instances in lost if one.need == other.asks.sped_up)
         rate = other.rate_without(0, 0)
         less = rate - other.rate_without(count, sped_up)
-        again = sum(_lost_seconds(planner, one, now) * instances for one, instances in lost)
+        again = sum(lost_seconds(planner, one, now) * instances for one, instances in lost)
         grace = max(other.demand.needs[one.need].grace_seconds for one, _ in lost)
         drain = max(drain, grace)
         if rate:
             cost += (horizon + grace) * less / rate + again / other.has
-    weight = 1.0 if contender.demand.kind is Kind.BATCH else INTERACTIVE_WEIGHT
-    if cost <= (gain - drain) * weight:
+    if cost <= (gain - drain) * weight_of(contender):
         return True
     contender.spared_until = now + gain * JUDGED_AGAIN
     return False
+
+
+def weight_of(contender: Contender) -> float:
+    """Return how much a second of it counts, beside one of a batch execution."""
+    return 1.0 if contender.demand.kind is Kind.BATCH else INTERACTIVE_WEIGHT
 
 
 def _by_execution(chosen: Taken) -> Iterable[tuple[Contender, Taken]]:
