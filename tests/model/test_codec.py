@@ -23,7 +23,7 @@ from zoe.model.resources import Resources
 from zoe.model.zapp_yaml import read_zapp
 
 ZAPP = read_zapp((Path(__file__).parent / "full.yaml").read_text(), parameters={"workers": 3})
-NODE = Node("n", Resources(1, 2, 3), labels=frozenset({"a", "b"}), status=NodeStatus.CORDONED)
+NODE = Node("n", Resources(1, 2, 3), labels=frozenset({"a"}), status=NodeStatus.CORDONED)
 INSTANCE = ServiceInstance(
     7, "f.s", 0, True, exit=Exit(ExitReason.FAILED, signal=9), started_at=1.5
 )
