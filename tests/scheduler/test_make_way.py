@@ -111,6 +111,21 @@ def test_one_on_each_node_where_it_is_to_be_spread() -> None:
     assert submit(planner, 2, workers(1, 3, spread=True), runs=60.0, now=5.0) == {1: 6, 2: 2}
 
 
+def test_nor_two_where_several_others_have_room_on_one_node() -> None:
+    planner = planner_of(5, 1)
+    submit(planner, 1, workers(1, 2), runs=10_000.0)
+    submit(planner, 2, workers(1, 2), runs=20_000.0)
+    short = Demand(3, 5.0, (workers(0, 3, spread=True),), "u", run_seconds=60.0)
+    planner.wait(planner.add(short, 5.0), 5.0)
+    assert [one.instances for one in planner.plan(5.0).take_back] == [1]
+
+
+def test_one_that_has_nothing_yet_gets_some() -> None:
+    planner = planner_of(4)
+    submit(planner, 1, workers(1, 3), runs=10_000.0)
+    assert submit(planner, 2, workers(0, 2), runs=60.0, now=5.0) == {1: 2, 2: 2}
+
+
 def test_a_quota_is_not_passed() -> None:
     planner = planner_of(12)
     planner.set_shares(Accounts({"u": User("u", quota=Quota(cores_milli=9000))}))

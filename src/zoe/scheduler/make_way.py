@@ -6,6 +6,7 @@ from than the others lose, weighed as in :mod:`zoe.scheduler.reclaim`.
 """
 
 from itertools import islice
+from math import inf
 from typing import TYPE_CHECKING
 
 from zoe.scheduler.contender import Contender
@@ -55,7 +56,7 @@ def make_way(
             cost = _delay(planner, one, before, step, newcomer.seconds_with(more), now)
             if newcomer.gain(more) * weight_of(contender) <= cost:
                 break
-            newcomer.get(more)
+            newcomer.get(more, one.node)
             gone[one.contender.id] = before + step
             taken += step
             there[one.node] = [
@@ -110,15 +111,17 @@ class _Newcomer:
     def seconds_with(self, more: int) -> float:
         """Return how long it still runs with so many instances more."""
         sped_up = self._has_sped_up + more * self._is_sped_up
-        return self._left / self._contender.rate_without(-self._has - more, -sped_up)
+        rate = self._contender.rate_without(-self._has - more, -sped_up)
+        return self._left / rate if rate else inf
 
     def gain(self, more: int) -> float:
         """Return by how many seconds so many more let it end earlier."""
         return self.seconds_with(0) - self.seconds_with(more)
 
-    def get(self, more: int) -> None:
-        """Take it that it has so many more."""
+    def get(self, more: int, node: int) -> None:
+        """Take it that it has so many more, on this node."""
         self.missing -= more
+        self._used.add(node)
         self._has += more
         self._has_sped_up += more * self._is_sped_up
 
