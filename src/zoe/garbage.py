@@ -12,5 +12,5 @@ THRESHOLDS = 50_000, 20, 100
 
 
 def look_seldom() -> None:
-    """Look seldom from now on; call once, in a program's main."""
+    """Look seldom from now on, in this process."""
     gc.set_threshold(*THRESHOLDS)

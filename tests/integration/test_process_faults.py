@@ -6,6 +6,8 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,16 @@ async def agent_of(world: ProcessWorld) -> int:
 
     await eventually(is_one)
     return agents[0]
+
+
+@contextmanager
+def connected(world: ProcessWorld) -> Iterator[socket.socket]:
+    """Give a bare connection to the agent, on which nobody waits for ever."""
+    with socket.socket(socket.AF_UNIX) as line:
+        with short_path(world.data_dir / "run/agent.sock") as name:
+            line.connect(name)
+        line.settimeout(30)
+        yield line
 
 
 async def test_what_a_killed_agent_watched_is_ended_and_lost(
@@ -248,9 +260,7 @@ async def test_garbage_does_not_harm_the_agent(
 ) -> None:
     _, instance = await run(world, backend)
     agent = await agent_of(world)
-    with socket.socket(socket.AF_UNIX) as stranger:
-        with short_path(world.data_dir / "run/agent.sock") as name:
-            stranger.connect(name)
+    with connected(world) as stranger:
         stranger.sendall(garbage)
         stranger.shutdown(socket.SHUT_WR)
         await asyncio.to_thread(stranger.recv, 1000)
@@ -265,10 +275,7 @@ async def test_an_agent_that_ended_everything_answers_nobody(
     await backend.stop(instance.id, 1, grace_seconds=0, shrink=False)
     await end_of(backend, instance)
     await backend.close()
-    with socket.socket(socket.AF_UNIX) as other:
-        with short_path(world.data_dir / "run/agent.sock") as name:
-            other.connect(name)
-        other.settimeout(30)
+    with connected(world) as other:
         calls = [{"id": 1, "call": "shutdown", "grace_seconds": 0}, {"id": 2, "call": "observe"}]
         other.sendall(b"".join(map(frame, calls)))
         answers = await asyncio.to_thread(lambda: b"".join(iter(lambda: other.recv(1000), b"")))

@@ -147,6 +147,16 @@ def test_no_more_go_at_once_than_may() -> None:
     assert submit(planner, 2, workers(1, 3), runs=60.0, now=5.0) == {1: 4, 2: 2}
 
 
+@pytest.mark.parametrize(("least_gain", "has"), [(0.0, 2), (0.1, 1)])
+def test_while_somebody_waits_only_for_those_that_add_enough(least_gain: float, has: int) -> None:
+    planner = planner_of(101, growth_gain=least_gain)
+    submit(planner, 1, workers(1, 99), runs=10_000.0)
+    submit(planner, 2, workers(101, 0), runs=90_000.0)
+    little = Need("f.s", Shape(UNIT), 1, 1, speedup=Speedup(points=((2, 1.05),)))
+    after = submit(planner, 3, little, runs=60.0, now=5.0)
+    assert (after[2], after[3]) == (0, has)
+
+
 def test_a_curve_that_gains_nothing_takes_nothing() -> None:
     flat = Need("f.s", Shape(UNIT), 1, 3, speedup=Speedup(points=((2, 1.01), (4, 1.02))))
     planner = planner_of(6, lost_seconds=60.0)

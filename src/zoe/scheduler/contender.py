@@ -94,9 +94,12 @@ class Contender:
     def worthwhile(self, least_gain: float) -> list[int]:
         """Return how many of the missing elastic instances of each need add at least so much.
 
-        Missing essential ones come before them: it may have got these in the same plan.
+        All, where no curve tells what they add. Missing essential ones come before them: it may
+        have got these in the same plan.
         """
         found = list(self.elastic_missing)
+        if not least_gain or self.asks.speedup is None:
+            return found
         for number, need in enumerate(self.demand.needs):
             if found[number] and need.speedup is not None:
                 held = self.essential[number], self.elastic[number]

@@ -207,10 +207,8 @@ class Fairness:
 
     def share(self, amounts: Sequence[int]) -> float:
         """Return the dominant share of so many cores, so much memory and so many GPUs."""
-        total, most = self.total, amounts[0] / self.total[0]
-        if (memory := amounts[1] / total[1]) > most:
-            most = memory
-        return gpus if amounts[2] and (gpus := amounts[2] / total[2]) > most else most
+        cores, memory, gpus = self.total
+        return max(amounts[0] / cores, amounts[1] / memory, amounts[2] / gpus)
 
 
 class Turns:

@@ -24,13 +24,13 @@ LOOKED_AT = 1000
 
 
 def make_way(
-    planner: "Planner", contender: Contender, need: int, plan: "Plan", now: float
+    planner: "Planner", contender: Contender, need: int, wanted: int, plan: "Plan", now: float
 ) -> Taken:
-    """Choose what makes way for the elastic instances of one need that the plan has no room for.
+    """Choose what makes way for those of the ``wanted`` elastic instances that the plan leaves out.
 
     What loses least goes first, of that the newest; nothing of those before it in the order.
     """
-    newcomer = _Newcomer(contender, need, plan)
+    newcomer = _Newcomer(contender, need, wanted, plan)
     retry_at = plan.retry_at
     left = planner.sharing.reclaim_per_plan - sum(one.instances for one in plan.take_back)
     chosen: Taken = []
@@ -76,11 +76,11 @@ def make_way(
 class _Newcomer:
     """How long an execution still runs with what the plan gives it, and with more of one need."""
 
-    def __init__(self, contender: Contender, need: int, plan: "Plan") -> None:
+    def __init__(self, contender: Contender, need: int, wanted: int, plan: "Plan") -> None:
         granted = [grant for grant in plan.grants if grant.contender is contender]
         counts = [(one.need, one.elastic, sum(n for _, n in one.places)) for one in granted]
         self.fitting: Fitting = contender.fittings[need]
-        self.missing = contender.elastic_missing[need] - sum(
+        self.missing = wanted - sum(
             count for of, elastic, count in counts if of == need and elastic
         )
         if contender.allowances:

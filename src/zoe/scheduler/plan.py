@@ -264,9 +264,9 @@ def _grow(planner: "Planner", admitted: list[Contender], plan: Plan, now: float)
         if may_grow(room, contender):
             extend(room, contender, plan, gain=gain)
     for contender in admitted if sharing.reclaim else ():
-        for need, missing in enumerate(contender.elastic_missing):
-            if missing:
-                chosen = make_way(planner, contender, need, plan, now)
+        for need, wanted in enumerate(contender.worthwhile(gain)):
+            if wanted:
+                chosen = make_way(planner, contender, need, wanted, plan, now)
                 _take_back(room, plan, chosen, contender)
 
 
@@ -288,10 +288,7 @@ def extend(
     if contender.asks.is_spread:
         given = chain(before, plan.grants)
         planned = [(one.need, one.places) for one in given if one.contender is contender]
-    wanted = contender.elastic_missing
-    if gain and contender.asks.speedup is not None:
-        wanted = contender.worthwhile(gain)
-    for need, places in grow(room, contender, wanted, planned):
+    for need, places in grow(room, contender, contender.worthwhile(gain), planned):
         plan.grants.append(Grant(contender, need, places, True))
         count = sum(count for _, count in places)
         granted += count
@@ -323,9 +320,7 @@ def _grow_in_turns(
     turns = Turns(fairness, by_team)
     while shapes and (each := turns.next()) is not None:
         if (missing := wanted.get(each.id)) is None:
-            curbed = gain and each.asks.speedup is not None
-            missing = each.worthwhile(gain) if curbed else list(each.elastic_missing)
-            wanted[each.id] = missing
+            missing = wanted[each.id] = each.worthwhile(gain)
         portion = [
             min(count, max(1, int(PORTION / fitting.share)) if fitting.share else count)
             for count, fitting in zip(missing, each.fittings, strict=True)
