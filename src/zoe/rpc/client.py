@@ -198,7 +198,7 @@ class Client:
                 self._dealer.connect(self.endpoint)
                 given_up = False
                 continue
-            self._trouble = _TROUBLES.get(event, self._trouble)
+            self._trouble = trouble_after(event, self._trouble)
             if event == zmq.EVENT_DISCONNECTED:
                 given_up = True  # unless it says that it tries again
             elif event in (zmq.EVENT_CONNECT_RETRIED, zmq.EVENT_CONNECTED):
@@ -224,6 +224,22 @@ _TROUBLES: dict[int, str] = {
     ),
     zmq.EVENT_HANDSHAKE_SUCCEEDED: "",
 }
+
+
+_REFUSALS = {
+    _TROUBLES[zmq.EVENT_HANDSHAKE_FAILED_AUTH],
+    _TROUBLES[zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL],
+}
+
+
+def trouble_after(event: int, trouble: str) -> str:
+    """Return why there is no connection after an event of the monitor; empty: there is one.
+
+    Dialling again does not make a refusal undone: only the end of the next handshake tells more.
+    """
+    if event == zmq.EVENT_CONNECTED and trouble in _REFUSALS:
+        return trouble
+    return _TROUBLES.get(event, trouble)
 
 
 def _other_version(endpoint: str, wrong: frames.WrongVersion) -> MasterUnreachable:
