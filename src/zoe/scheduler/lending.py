@@ -18,11 +18,8 @@ class Lending:
     node: int
     count: int
     at: float
-
-    @property
-    def size(self) -> tuple[int, int, int]:
-        """The cores, memory and GPUs of one."""
-        return self.contender.fittings[self.need].size
+    size: tuple[int, int, int]
+    """The cores, memory and GPUs of one."""
 
     @property
     def hands_over(self) -> bool:
@@ -42,7 +39,7 @@ class Lendings:
 
     def lend(self, contender: Contender, need: int, node: int, count: int, at: float) -> None:
         """Note that so many instances more have room on a node, since ``at``."""
-        lending = Lending(contender, need, node, count, at)
+        lending = Lending(contender, need, node, count, at, contender.fittings[need].size)
         lent = self._of(contender, need)
         earlier = lent.pop((contender.id, need, node), None)
         is_newest = not lent or next(reversed(lent.values())).at <= at

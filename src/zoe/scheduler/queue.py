@@ -137,8 +137,8 @@ class Order:
         return execution_id in self._key_of
 
     def __iter__(self) -> Iterator[Contender]:
-        contenders = self._contenders
-        return (contenders[key[2]] for key in self.keys)
+        for key in self.keys:
+            yield self._contenders[key[2]]
 
     def __len__(self) -> int:
         return len(self.keys)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from zoe.model.zapp import Kind
 from zoe.scheduler.backfill import reserve
 from zoe.scheduler.contender import Contender
+from zoe.scheduler.fitting import Fitting
 from zoe.scheduler.gang import Gang, place_gang
 from zoe.scheduler.lending import Lending
 from zoe.scheduler.room import Room
@@ -135,65 +136,96 @@ def _least(
 ) -> Taken:
     """Return what of the shortest beginning of what may be taken back is needed, or nothing.
 
-    The search doubles the length, then halves the step; it takes it that more room never hurts.
+    No beginning is tried that has no room for each shape by itself. From there on the search
+    doubles the length, then halves the step; it takes it that more room never hurts.
     """
     room = planner.room
-    there = _coming_in_all(room)
-    wanted = contender.total_missing()
-    trial = _Trial(room, contender)
-    lent = trial.lent
-    too_few, next_try = 0, 1
+    shapes = _Shapes(room, contender)
+    lent: Taken = []
+    too_few = next_try = 0
     seats = None
     for one, count in may_go:
         lent.append((one, count))
-        for number, each in enumerate(one.size):
-            there[number] += each * count
-        if len(lent) >= next_try and (room.is_overdrawn or all(map(le, wanted, there))):
-            seats = trial.seats_without(len(lent))
+        if shapes.lacking:
+            shapes.let_go(one, count)
+        if shapes.lacking:
+            too_few = len(lent)
+        elif len(lent) >= next_try:
+            seats = _seats_without(room, contender, lent)
             if seats is not None:
                 break
             too_few, next_try = len(lent), 2 * len(lent)
     if seats is None and len(lent) > too_few:
-        seats = trial.seats_without(len(lent))
+        seats = _seats_without(room, contender, lent)
     enough = len(lent)
     while seats is not None and enough - too_few > 1:
         middle = (too_few + enough) // 2
-        fewer = trial.seats_without(middle)
+        fewer = _seats_without(room, contender, lent[:middle])
         if fewer is None:
             too_few = middle
         else:
             enough, seats = middle, fewer
-    trial.undo()
     return [] if seats is None else _needed_for(room, contender, seats, lent[:enough])
 
 
-class _Trial:
-    """Where an essential set would go after the first so many of ``lent`` had gone."""
+class _Shapes:
+    """How many instances of each shape of an essential set have no room, each shape by itself."""
 
     def __init__(self, room: Room, contender: Contender) -> None:
-        self.lent: Taken = []
+        self.lacking: dict[Fitting, int] = {}
         self._room = room
-        self._contender = contender
-        self._gone = 0
+        self._coming: dict[int, list[int]] = {}
+        """By node that somebody leaves: the cores, memory and GPUs that are free then."""
+        self._fit: dict[tuple[Fitting, int], int] = {}
+        """How many of a shape fit on such a node."""
+        wanted: dict[Fitting, int] = {}
+        for fitting, missing in zip(contender.fittings, contender.essential_missing, strict=True):
+            wanted[fitting] = wanted.get(fitting, 0) + missing
+        for fitting, count in wanted.items():
+            places = room.place(fitting, count, coming=True) if count else []
+            room.release(fitting, places, coming=True)
+            if (left := count - sum(there for _, there in places)) > 0:
+                self.lacking[fitting] = left
 
-    def seats_without(self, count: int) -> Gang | None:
-        """Take it that this many have gone, and say where it would go then."""
-        self._let_go(count)
-        seats = place_gang(self._room, self._contender, coming=True)
-        for need, places in seats or ():
-            self._room.release(self._contender.fittings[need], places, coming=True)
-        return seats
+    def let_go(self, one: Lending, count: int) -> None:
+        """Take it that so many instances have gone."""
+        node = one.node
+        there = self._coming.get(node)
+        if there is None:
+            there = self._coming[node] = list(self._room.coming(node))
+            for fitting in self.lacking:
+                self._fit[fitting, node] = fitting.copies(*there)
+        cores, memory, gpus = one.size
+        there[0] += cores * count
+        there[1] += memory * count
+        there[2] += gpus * count
+        for fitting in list(self.lacking):
+            if fitting.allowed is None or node in fitting.allowed:
+                fit = fitting.copies(there[0], there[1], there[2])
+                self.lacking[fitting] -= fit - self._fit[fitting, node]
+                self._fit[fitting, node] = fit
+                if self.lacking[fitting] <= 0:
+                    del self.lacking[fitting]
 
-    def undo(self) -> None:
-        """Take it that none has gone."""
-        self._let_go(0)
 
-    def _let_go(self, count: int) -> None:
-        first, last = sorted((self._gone, count))
-        sign = 1 if count > self._gone else -1
-        for one, instances in self.lent[first:last]:
-            self._room.expect(one.contender.fittings[one.need], [(one.node, instances)], sign)
-        self._gone = count
+def _seats_without(room: Room, contender: Contender, lent: Taken) -> Gang | None:
+    """Return where an essential set would go after these had gone."""
+    freed: dict[int, list[int]] = {}
+    for one, count in lent:
+        cores, memory, gpus = one.size
+        there = freed.get(one.node)
+        if there is None:
+            freed[one.node] = [cores * count, memory * count, gpus * count]
+        else:
+            there[0] += cores * count
+            there[1] += memory * count
+            there[2] += gpus * count
+    room.assume(freed, 1)
+    seats = place_gang(room, contender, coming=True)
+    for need, places in seats or ():
+        room.release(contender.fittings[need], places, coming=True)
+    room.assume(freed, -1)
+    return seats
 
 
 def _needed_for(room: Room, contender: Contender, seats: Gang, lent: Taken) -> Taken:
@@ -205,30 +237,48 @@ def _needed_for(room: Room, contender: Contender, seats: Gang, lent: Taken) -> T
             lacks_there = short.setdefault(node, [-each for each in room.coming(node)])
             for number, each in enumerate(size):
                 lacks_there[number] += each * count
-    by_node: dict[int, Taken] = {node: [] for node in short}
-    for lending, count in lent:
-        if lending.node in by_node:
-            by_node[lending.node].append((lending, count))
-    return [each for node in sorted(short) for each in _enough(by_node[node], short[node])]
+    by_node: dict[int, Taken] = {node: [] for node, lacks in short.items() if max(lacks) > 0}
+    for one, count in lent:
+        if one.node in by_node:
+            by_node[one.node].append((one, count))
+    return [each for node in sorted(by_node) for each in _enough(by_node[node], short[node])]
 
 
 def _enough(lent: Taken, short: list[int]) -> Taken:
     """Return as few instances of one node as give it what is short there, in their order."""
+    short_cores, short_memory, short_gpus = short
     chosen = []
-    for lending, there in lent:
-        each = lending.size
-        helpful = [-(-less // one) for less, one in zip(short, each, strict=True) if less > 0 < one]
-        count = min(there, max(helpful, default=0))
+    for lending, there in lent:  # written out: with many nodes, most of the time goes by here
+        cores, memory, gpus = lending.size
+        count = 0
+        if short_cores > 0 < cores:
+            count = -(-short_cores // cores)
+        if short_memory > 0 < memory:
+            count = max(count, -(-short_memory // memory))
+        if short_gpus > 0 < gpus:
+            count = max(count, -(-short_gpus // gpus))
         if count:
-            chosen.append((lending, count, each))
-            short = [less - one * count for less, one in zip(short, each, strict=True)]
+            count = min(count, there)
+            chosen.append((lending, count))
+            short_cores -= cores * count
+            short_memory -= memory * count
+            short_gpus -= gpus * count
+            if short_cores <= 0 and short_memory <= 0 and short_gpus <= 0:
+                break
     least = []
-    for lending, count, each in reversed(chosen):  # a later one may have made it superfluous
-        spare = [-less // one for less, one in zip(short, each, strict=True) if one]
-        fewer = max(0, min(count, *spare))
-        short = [less + one * fewer for less, one in zip(short, each, strict=True)]
-        if count > fewer:
-            least.append((lending, count - fewer))
+    for lending, count in reversed(chosen):  # a later one may have made it superfluous
+        cores, memory, gpus = lending.size
+        if short_cores <= -cores and short_memory <= -memory and short_gpus <= -gpus:
+            fewer = lending.contender.fittings[lending.need].copies(
+                -short_cores, -short_memory, -short_gpus
+            )
+            fewer = min(count, fewer)
+            short_cores += cores * fewer
+            short_memory += memory * fewer
+            short_gpus += gpus * fewer
+            count -= fewer
+        if count:
+            least.append((lending, count))
     return least[::-1]
 
 

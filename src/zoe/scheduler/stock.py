@@ -268,13 +268,20 @@ class Stock:
     def reserve(self, keep: Mapping[int, Sequence[int]], sign: int) -> None:
         """Keep this much of each node from whoever is placed now; with -1 no longer."""
         self._is_reserved = sign > 0
-        for node, kept in keep.items():
-            delta = self.delta.setdefault(node, [0, 0, 0])
-            for number in range(3):
-                delta[number] -= kept[number] * sign
+        self.assume(keep, -sign)
+
+    def assume(self, more: Mapping[int, Sequence[int]], sign: int) -> None:
+        """Take it that so much more of each node is coming; with -1 undo that."""
+        for node, amounts in more.items():
+            delta = self.delta.get(node)
+            if delta is None:
+                delta = self.delta[node] = [0, 0, 0]
+            delta[0] += amounts[0] * sign
+            delta[1] += amounts[1] * sign
+            delta[2] += amounts[2] * sign
             if delta == NO_DELTA:
                 del self.delta[node]
-            elif sign < 0:
+            elif sign > 0:
                 self._rise_coming(node)
 
     def _copies(self, fitting: Fitting, node: int, *, coming: bool) -> int:
