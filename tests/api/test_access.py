@@ -41,6 +41,7 @@ async def test_without_a_known_token_nothing_is_told(api: Api, authorization: st
             ("GET", "/nodes"),
             ("POST", "/plan"),
             ("POST", "/validate"),
+            ("POST", "/convert"),
             ("GET", "/schema"),
             ("GET", "/metrics"),
             ("GET", "/whoami"),

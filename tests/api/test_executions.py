@@ -1,6 +1,7 @@
 """Submitting, listing, showing, waiting for, stopping, scaling and forgetting executions."""
 
 import asyncio
+import json
 from typing import Any
 
 import httpx2
@@ -12,7 +13,7 @@ from zoe.model.execution import (
     ExecutionStatus,
     Outcome,
 )
-from zoe.model.rest_cluster import ValidateView
+from zoe.model.rest_cluster import ConvertView, ValidateView
 from zoe.model.rest_executions import ExecutionDetail, ExecutionPage
 
 STOPPED = ExecutionEnd(Outcome.STOPPED, "admin stopped it.")
@@ -266,6 +267,20 @@ async def test_validate_lists_every_error(admin: httpx2.AsyncClient) -> None:
     )
     assert not bad.valid
     assert len(bad.errors) >= 2
+
+
+async def test_an_older_format_is_converted(admin: httpx2.AsyncClient) -> None:
+    service = {"name": "job", "image": "debian", "monitor": True, "networks": ["abc"]}
+    old = {"name": "old", "version": 3, "will_end": True, "services": [service]}
+    answer = await admin.post("/api/v1/convert", json={"document": json.dumps(old)})
+    view = ConvertView.model_validate(answer.json())
+    assert (view.converted, view.version, len(view.warnings)) == (True, 3, 1)
+    new = {"document": json.dumps(view.document)}
+    assert (await admin.post("/api/v1/executions", json=new)).status_code == 201
+    refused = await admin.post("/api/v1/convert", json={"document": DASK, "file": "dask.yaml"})
+    view = ConvertView.model_validate(refused.json())
+    assert not view.converted
+    assert [(one.path, one.line) for one in view.errors] == [("zoe", 1)]
 
 
 async def test_a_framework_comes_from_the_catalogue(tmp_path: Any) -> None:

@@ -11,7 +11,7 @@ from shell import Shell, opened
 def nobody_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who does not answer here never will: most tests run the master by hand."""
     monkeypatch.setattr("zoe.cli.executions.LOOK_SECONDS", 0.0)
-    monkeypatch.setattr("zoe.client.calls.patience", _at_once)
+    monkeypatch.setattr("zoe.client.retries.patience", _at_once)
 
 
 def _at_once(seconds: float) -> Iterator[float]:

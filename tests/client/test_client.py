@@ -22,6 +22,7 @@ from zoe.client import (
     Unreachable,
     Zoe,
     calls,
+    retries,
 )
 from zoe.client.connection import target
 from zoe.client.credentials import Credentials, CredentialsBroken, credentials, keep, kept
@@ -140,14 +141,14 @@ def test_a_server_that_stays_away_is_unreachable() -> None:
 
 def test_attempts_that_take_long_count_as_time(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr(calls, "monotonic", lambda: clock[0])
-    pauses = calls.patience(1.0)
+    monkeypatch.setattr(retries, "monotonic", lambda: clock[0])
+    pauses = retries.patience(1.0)
     clock[0] = 40.0  # the first one began before anything was wrong
     assert next(pauses) == 0.05
     clock[0] += 2.0
     assert next(pauses, None) is None
-    assert len(list(calls.patience(1.0))) > 3, "quick failures are tried again more often"
-    assert list(calls.patience(0)) == []
+    assert len(list(retries.patience(1.0))) > 3, "quick failures are tried again more often"
+    assert list(retries.patience(0)) == []
 
 
 @pytest.mark.parametrize(

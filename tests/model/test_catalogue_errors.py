@@ -40,8 +40,8 @@ frameworks:
         "a.yaml:6:12: frameworks.e.use: there is no framework 'das' in the catalogue"
         " (did you mean dask?)",
         "a.yaml:7:12: frameworks.f.with.size: needs a value: it has no default",
-        "old.yaml:1:1: zoe: this is format 3; this reads format 4 (nothing converts older formats"
-        " yet: describe it anew; used by a.yaml:8:12: frameworks.g)",
+        "old.yaml:1:1: zoe: this is format 3; this reads format 4 (zoe convert describes it in"
+        " this format; used by a.yaml:8:12: frameworks.g)",
         "broken.yaml:1:2: this is not valid YAML: expected the node content, but found"
         " '<stream end>' (used by a.yaml:9:12: frameworks.h)",
         "other.yaml:2:12: framework: the catalogue has 'x' under the name 'other'"

@@ -45,12 +45,12 @@ SERVICE = "zoe: 4\nname: a\nframeworks:\n  f:\n    services:\n      s:\n        
         (
             "zoe: 3",
             "a.yaml:1:6: zoe: this is format 3; this reads format 4"
-            " (nothing converts older formats yet: describe it anew)",
+            " (zoe convert describes it in this format)",
         ),
         (
             '{"version": 2}',
             "a.yaml:1:1: zoe: this is format 2; this reads format 4"
-            " (nothing converts older formats yet: describe it anew)",
+            " (zoe convert describes it in this format)",
         ),
         (
             "zoe: 5",

@@ -14,8 +14,16 @@ from zoe.api.shares import chosen_team
 from zoe.api.submission import OPENAPI_BODY, Submission, checked_zapp
 from zoe.model.errors import ZAppInvalid
 from zoe.model.execution import Forecast
+from zoe.model.older_formats.application import convert as convert_application
 from zoe.model.rest import LiveView, MasterView, ReadyView, VersionView, WhoView, as_time
-from zoe.model.rest_cluster import NodePage, NodeView, PlacementView, PlanView, ValidateView
+from zoe.model.rest_cluster import (
+    ConvertView,
+    NodePage,
+    NodeView,
+    PlacementView,
+    PlanView,
+    ValidateView,
+)
 from zoe.model.rest_executions import ForecastView, QueuePage, ReasonView
 from zoe.model.zapp_schema import json_schema
 from zoe.rpc.client import MasterUnreachable
@@ -60,6 +68,22 @@ async def validate(parts: PartsOf, actor: ActorOf, submission: Submission) -> Va
         application=zapp.name,
         kind=zapp.kind,
         frameworks=views.frameworks(zapp),
+    )
+
+
+@router.post("/convert", openapi_extra=OPENAPI_BODY)
+async def convert(parts: PartsOf, actor: ActorOf, submission: Submission) -> ConvertView:
+    """Return an application of the formats 0 to 3 in format 4; every error at once."""
+    authorise(actor, Action.VIEW)
+    try:
+        found = convert_application(submission.document, file=submission.file)
+    except ZAppInvalid as invalid:
+        return ConvertView(converted=False, errors=error_views(invalid.problems))
+    return ConvertView(
+        converted=True,
+        version=found.version,
+        document=found.document,
+        warnings=error_views(found.warnings),
     )
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from zoe.cli import access, applications, executions, machine, shares, simulate, views
+from zoe.cli import access, applications, convert, executions, machine, shares, simulate, views
 from zoe.cli.session import global_options
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ GROUPS = (
     ("Executions", executions.app),
     ("Looking", views.app),
     ("Applications", applications.app),
+    ("Applications of the original Zoe", convert.app),
     ("Sharing", shares.app),
     ("Simulating", simulate.app),
     ("This command", access.app),

@@ -7,9 +7,8 @@ prefix of its name. Every call is safe to repeat, and is repeated when nobody an
 
 import re
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from time import monotonic
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
@@ -35,7 +34,7 @@ from zoe.model.rest_accounts import (
     UserPage,
     UserView,
 )
-from zoe.model.rest_cluster import NodePage, PlanView, ValidateView
+from zoe.model.rest_cluster import ConvertView, NodePage, PlanView, ValidateView
 from zoe.model.rest_executions import (
     ExecutionDetail,
     ExecutionPage,
@@ -192,6 +191,11 @@ def validate(
     return Call("POST", "/validate", _as(ValidateView), body=body)
 
 
+def convert(document: str, *, file: str = "") -> Call[ConvertView]:
+    """Return an application of the formats 0 to 3 in format 4."""
+    return Call("POST", "/convert", _as(ConvertView), body=_application(document, "", None, file))
+
+
 def plan(
     document: str,
     *,
@@ -306,33 +310,6 @@ MESSAGES: Mapping[str, type[LogText | HistoryView | FollowEnd]] = {
     "end": FollowEnd,
 }
 """What the events of a stream carry, by their names; others are of a newer server."""
-
-
-def pauses(seconds: float) -> Iterator[float]:
-    """Yield growing pauses between attempts that add up to ``seconds``."""
-    pause = 0.05
-    while seconds > 0:
-        yield min(pause, seconds)
-        seconds -= pause
-        pause = min(pause * 2, 2.0)
-
-
-def patience(seconds: float) -> Iterator[float]:
-    """Yield :func:`pauses`, until it is ``seconds`` since the first failure: attempts take time."""
-    until = monotonic() + seconds
-    for pause in pauses(seconds):
-        yield pause
-        if monotonic() >= until:
-            return
-
-
-def is_final(status_code: int, began: float, seconds: float) -> bool:
-    """Whether a refused request is not worth repeating for ``seconds``.
-
-    A server that cannot serve now may soon, unless it has waited as long for that itself, since
-    ``began`` on the monotonic clock.
-    """
-    return status_code != 503 or monotonic() - began >= seconds
 
 
 def url_of(server: str, path: str) -> str:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from zoe.client import calls
+from zoe.client import calls, retries
 from zoe.client.credentials import credentials
 from zoe.client.errors import NotAllowed, no_answer
 from zoe.model.rest_executions import FollowEnd, HistoryView, LogText
@@ -63,7 +63,7 @@ class Position:
     def __init__(self, target: Target, query: Mapping[str, str], after: str) -> None:
         self._target = target
         self._last = after
-        self._pauses = calls.pauses(RESUME_SECONDS)
+        self._pauses = retries.pauses(RESUME_SECONDS)
         self.query = {**query, "follow": "true"}
 
     @property
@@ -76,7 +76,7 @@ class Position:
     def read(self, event: httpx2.ServerSentEvent) -> LogText | HistoryView | FollowEnd | None:
         """Return the message of an event; None for one that only a newer client knows."""
         self._last = event.id or self._last
-        self._pauses = calls.pauses(RESUME_SECONDS)
+        self._pauses = retries.pauses(RESUME_SECONDS)
         kind = calls.MESSAGES.get(event.event)
         return kind.model_validate_json(event.data) if kind else None
 

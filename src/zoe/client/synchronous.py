@@ -8,7 +8,7 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 
 import httpx2
 
-from zoe.client import calls
+from zoe.client import calls, retries
 from zoe.client.calls import Call, Ref
 from zoe.client.connection import FOLLOW_TIMEOUT, Position, target
 from zoe.client.errors import TimedOut, failure, no_answer
@@ -70,6 +70,7 @@ class Zoe:
     queue = _method(calls.queue)
     nodes = _method(calls.nodes)
     validate = _method(calls.validate)
+    convert = _method(calls.convert)
     plan = _method(calls.plan)
     usage = _method(calls.usage)
     users = _method(calls.users)
@@ -116,7 +117,7 @@ class Zoe:
 
     def ask(self, call: Call[Answer]) -> Answer:
         """Make a request, again while nobody answers. Raises RequestFailed and its kinds."""
-        pauses = calls.patience(self._retry_seconds)
+        pauses = retries.patience(self._retry_seconds)
         url = calls.url_of(self.url, call.path)
         sent = calls.arguments(call, self._target.token)
         while True:
@@ -130,7 +131,7 @@ class Zoe:
                 if response.status_code < 400 or response.status_code in call.accept_errors:
                     return call.read(response.content)
                 wrong = failure(response)
-                if calls.is_final(response.status_code, began, self._retry_seconds):
+                if retries.is_final(response.status_code, began, self._retry_seconds):
                     raise wrong
                 if (pause := next(pauses, None)) is None:
                     raise wrong

@@ -1,5 +1,7 @@
 """The shapes of machines in the REST interface, and of what would run on them."""
 
+from typing import Any
+
 from zoe.model.cluster import NodeStatus
 from zoe.model.execution import InstanceStatus
 from zoe.model.rest import Answer, ErrorView, Page, ResourcesView
@@ -47,6 +49,19 @@ class NodeView(Answer):
 
 class NodePage(Page[NodeView]):
     """Every node, by name; always one page."""
+
+
+class ConvertView(Answer):
+    """An application of an older format as one of format 4, or why it cannot be one."""
+
+    converted: bool
+    version: int | None = None
+    """The format that it was in."""
+    document: dict[str, Any] | None = None
+    """The application in format 4; as JSON it can be submitted as it is."""
+    warnings: list[ErrorView] = []
+    """What is not kept, or was read as what was meant."""
+    errors: list[ErrorView] = []
 
 
 class PlacementView(Answer):

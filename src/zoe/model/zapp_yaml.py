@@ -152,7 +152,7 @@ class _Reading:
         whole = isinstance(number, int) and not isinstance(number, bool)
         if isinstance(number, int) and whole and 0 <= number != FORMAT:
             message = f"this is format {number}; this reads format {FORMAT}"
-            hint = "nothing converts older formats yet: describe it anew"
+            hint = "zoe convert describes it in this format"
             if number > FORMAT:
                 hint = "a newer version of Zoe may read it"
             self.problems.append(place.problem(("zoe",), message, hint))
