@@ -39,6 +39,7 @@ async def test_without_a_known_token_nothing_is_told(api: Api, authorization: st
             ("GET", "/executions/1/logs"),
             ("GET", "/events"),
             ("GET", "/nodes"),
+            ("PUT", "/nodes/n1"),
             ("POST", "/plan"),
             ("POST", "/validate"),
             ("POST", "/convert"),

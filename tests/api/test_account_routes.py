@@ -119,8 +119,9 @@ async def test_only_administrators_see_and_set_what_others_may_have(api: Api) ->
             ("PUT", "/teams/t"),
             ("DELETE", "/teams/t"),
             ("GET", "/usage?user=admin"),
+            ("PUT", "/nodes/n1"),
         ):
-            body = {} if method == "PUT" else None
+            body = {"status": "ready"} if "nodes" in path else {} if method == "PUT" else None
             response = await eve.request(method, f"/api/v1{path}", json=body)
             assert (response.status_code, response.json()["code"]) == (403, "forbidden"), path
         assert (await eve.get("/api/v1/usage")).status_code == 200

@@ -7,11 +7,11 @@ import httpx2
 import pytest
 
 from api_serving import BROKEN, DASK, Api, machines, serving
-from zoe.model.cluster import Node
+from zoe.model.cluster import Node, NodeStatus
 from zoe.model.execution import Execution, ExecutionStatus
 from zoe.model.resources import Resources
 from zoe.model.rest import ReadyView, VersionView, WhoView
-from zoe.model.rest_cluster import NodePage, PlanView
+from zoe.model.rest_cluster import NodePage, NodeView, PlanView
 from zoe.rpc.keys import server_keys
 from zoe.rpc.messages import (
     Blocker,
@@ -85,6 +85,28 @@ async def test_who_holds_which_gpu_is_shown(api: Api, admin: httpx2.AsyncClient)
         "node-1": [("a", None, False), ("b", first.id, False), ("c", first.id, True)],
         "node-2": [("0", None, False)],
     }
+
+
+async def test_administrators_take_nodes_out_of_service_and_back(
+    api: Api, admin: httpx2.AsyncClient
+) -> None:
+    await api.master.nodes(*machines())
+    form = {"status": "draining", "reason": " new disk "}
+    answer = await admin.put("/api/v1/nodes/node-1", json=form)
+    view = NodeView.model_validate(answer.json())
+    assert (view.name, view.status, view.message) == ("node-1", "draining", "by admin: new disk")
+    (mark,) = await api.store.marks.read()
+    assert (mark.name, mark.status, mark.by, mark.reason) == (
+        "node-1", NodeStatus.DRAINING, "admin", "new disk"
+    )  # fmt: skip
+    back = await admin.put("/api/v1/nodes/node-1", json={"status": "ready"})
+    assert (back.json()["status"], back.json()["message"]) == ("ready", "")
+    assert list(await api.store.marks.read()) == []
+    wrong = await admin.put("/api/v1/nodes/nod-1", json=form)
+    assert (wrong.status_code, wrong.json()["code"]) == (404, "not-found")
+    assert "node-1" in wrong.json()["hint"]
+    for bad in ({"status": "unreachable"}, {}, form | {"reason": "x" * 201}, form | {"a": 1}):
+        assert (await admin.put("/api/v1/nodes/node-1", json=bad)).status_code == 422
 
 
 async def test_without_the_master_only_plans_are_refused(admin: httpx2.AsyncClient) -> None:

@@ -167,4 +167,4 @@ async def test_executions_that_are_there_already_keep_no_minimum(empty_url: str)
 
 
 def test_the_migrations_are_numbered() -> None:
-    assert [each.number for each in read_migrations()] == [1, 2, 3, 4, 5, 6]
+    assert [each.number for each in read_migrations()] == [1, 2, 3, 4, 5, 6, 7]

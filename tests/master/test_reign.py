@@ -11,6 +11,7 @@ from tests.master.virtual import VirtualLoop, run
 from zoe.backends.fake import Behaviour, FakeBackend, FakeEngine
 from zoe.master.answers import Desk
 from zoe.master.main import NoDatabase, reign, serve
+from zoe.model.cluster import NodeMark, NodeStatus
 from zoe.model.execution import ExecutionStatus, Outcome
 from zoe.model.quota import OVER_QUOTA, Quota, Team, User
 from zoe.model.zapp_yaml import read_zapp
@@ -185,6 +186,31 @@ def test_a_quota_is_taken_over_at_the_start_and_when_it_changes(tmp_path: Path) 
             assert isinstance(never, Planned)
             assert not never.can_ever_fit
             assert "the team t may use 1 core" in never.reasons[0].message
+
+    play(act, tmp_path)
+
+
+def test_a_mark_of_a_node_is_taken_over_when_it_changes_and_outlives_the_master(
+    tmp_path: Path,
+) -> None:
+    async def act(house: House) -> None:
+        node = "fake"
+        await house.store.marks.put(NodeMark(node, NodeStatus.CORDONED, "ann", "new disk"))
+        async with house.master():
+            first = await house.submit()
+            await house.reaches(first, ExecutionStatus.QUEUED, 3)
+            (shown,) = await house.store.nodes()
+            assert (shown.status, shown.message) == (NodeStatus.CORDONED, "by ann: new disk")
+            waiting = await house.store.get(first)
+            assert [reason.code for reason in waiting.reasons] == ["nodes-not-ready"]
+            await house.store.marks.remove(node)
+            await house.reaches(first, ExecutionStatus.RUNNING, 3)
+            await house.store.marks.put(NodeMark(node, NodeStatus.DRAINING, "ann"))
+        async with house.master():
+            second = await house.submit()
+            await house.reaches(second, ExecutionStatus.QUEUED, 3)
+            await house.reaches(first, ExecutionStatus.TERMINATED, 60)
+            assert (await house.store.get(second)).status is ExecutionStatus.QUEUED
 
     play(act, tmp_path)
 

@@ -8,7 +8,7 @@ from judging_store import JudgingStore
 from random_wishes import random_quota, random_zapp
 
 from rehearsal import scheduler_of
-from zoe.model.cluster import Node, NodeStatus, Observation, ObservedInstance
+from zoe.model.cluster import Node, NodeMark, NodeStatus, Observation, ObservedInstance
 from zoe.model.execution import (
     Desired,
     Execution,
@@ -28,6 +28,7 @@ from zoe.scheduler.events import (
     InstanceReady,
     InstanceStarted,
     InstanceStopped,
+    NodesMarked,
     NodesObserved,
     ScaleRequested,
     SharesSet,
@@ -72,6 +73,7 @@ class World(JudgingStore):
         """Whether users often change what is wanted, and set minimums."""
         self.containers: dict[tuple[str, int], Container] = {}
         self.inbox: list[Event] = []
+        self.marks: tuple[NodeMark, ...] = ()
         self.next_id = 1
         self.nodes = tuple(
             Node(
@@ -257,6 +259,15 @@ class World(JudgingStore):
         self.shares = shares
         self.tell(SharesSet(shares))
 
+    def mark_nodes(self) -> None:
+        names = [node.name for node in self.nodes]
+        marked = self.chance.sample(names, self.chance.randrange(len(names)))
+        kinds = (NodeStatus.CORDONED, NodeStatus.DRAINING)
+        self.marks = tuple(
+            NodeMark(name, self.chance.choice(kinds), "ann") for name in sorted(marked)
+        )
+        self.tell(NodesMarked(self.marks))
+
     def change_nodes(self) -> None:
         nodes = list(self.nodes)
         number = self.chance.randrange(len(nodes))
@@ -329,6 +340,7 @@ class World(JudgingStore):
         self.scheduler = scheduler_of(**self.options)
         self.tell(BalancesRestored(tuple(self.balances.values())), judged=False)
         self.tell(SharesSet(self.shares), judged=False)
+        self.tell(NodesMarked(self.marks), judged=False)
         events = reconcile(list(self.store.values()), self.observation())
         for event in events[:-1]:  # it knows everything, and is judged, when it has read them all
             self.tell(event, judged=False)
@@ -350,6 +362,7 @@ class World(JudgingStore):
             self.exit: 5,
             self.deliver: 30,
             self.change_nodes: 1,
+            self.mark_nodes: 1,
             self.set_shares: 2 if self.sharing else 0,
             self.look: 2,
             self.crash: 1,
@@ -363,6 +376,8 @@ class World(JudgingStore):
         """No more faults, and room for everybody: everything must come to its end."""
         self.faults = False
         self.set_shares(Accounts())
+        self.marks = ()
+        self.tell(NodesMarked(()))
         big = Resources(10_000, 64 * GIB, 8 if self.with_gpus else 0)
         count = 20 if self.options.get("generation") == "rigid" else 3
         spare = [Node(f"spare{n}", big, labels=frozenset({"ssd"})) for n in range(count)]

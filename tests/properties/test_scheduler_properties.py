@@ -89,7 +89,7 @@ def test_the_same_story_gives_the_same_decisions() -> None:
 
 def test_minimums_hold_others_back() -> None:
     """The oracle of minimums judges something: some are all that others have left."""
-    assert any(play(seed, {"scales": True}, 200).kept for seed in range(15, 18))
+    assert any(play(seed, {"scales": True}, 200).kept for seed in range(20))
 
 
 def test_some_wait_for_longer_than_the_patience() -> None:

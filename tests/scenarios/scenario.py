@@ -5,12 +5,21 @@ The invariants are checked after every command.
 
 from collections.abc import Iterator
 
-from scenario_text import describe, read_exit, read_node, read_option, read_shares, read_zapp, show
+from scenario_text import (
+    describe,
+    read_exit,
+    read_mark,
+    read_node,
+    read_option,
+    read_shares,
+    read_zapp,
+    show,
+)
 
 from rehearsal import scheduler_of
 from zoe.model.balance import Balance
 from zoe.model.change import SetBalances
-from zoe.model.cluster import Observation, ObservedInstance
+from zoe.model.cluster import NodeMark, Observation, ObservedInstance
 from zoe.model.execution import (
     Desired,
     Execution,
@@ -30,6 +39,7 @@ from zoe.scheduler.events import (
     InstanceReady,
     InstanceStarted,
     InstanceStopped,
+    NodesMarked,
     NodesObserved,
     OrphanObserved,
     ScaleRequested,
@@ -54,6 +64,7 @@ class Scenario:
         self.shrunk: frozenset[str] = frozenset()
         self.gone: set[str] = set()
         self.shares = Accounts()
+        self.marks: tuple[NodeMark, ...] = ()
         self.balances: dict[tuple[str, str], Balance] = {}
         self.lowered: frozenset[tuple[str, str, str]] = frozenset()
 
@@ -80,7 +91,7 @@ class Scenario:
                 executions = list(self.scheduler.executions.values())
                 self.scheduler = scheduler_of(**self.options)
                 balances = BalancesRestored(tuple(self.balances.values()))
-                self.handle([balances, SharesSet(self.shares)])
+                self.handle([balances, SharesSet(self.shares), NodesMarked(self.marks)])
                 return self.handle(reconcile(executions, self.observation(executions, set(gone))))
             case ["look", *gone]:
                 executions = list(self.scheduler.executions.values())
@@ -117,6 +128,9 @@ class Scenario:
                 return ExecutionSubmitted(
                     Execution(int(number), name, owner, zapp, self.now, desired=desired, team=team)
                 )
+            case ["marks", *marks]:
+                self.marks = tuple(read_mark(mark) for mark in marks)
+                return NodesMarked(self.marks)
             case ["shares"]:
                 self.shares = read_shares(body)
                 return SharesSet(self.shares)

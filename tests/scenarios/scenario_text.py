@@ -4,7 +4,7 @@ import re
 
 from zoe.model.amounts import cores
 from zoe.model.change import Defer, Forget, SetBalances, SetInstance, SetNodes, SetStatus
-from zoe.model.cluster import Node, NodeStatus
+from zoe.model.cluster import Node, NodeMark, NodeStatus
 from zoe.model.execution import (
     Exit,
     ExitReason,
@@ -145,6 +145,13 @@ def read_node(text: str) -> Node:
             labels.add(key)
     known = frozenset(labels)
     return Node(node.name, node.capacity, foreign, known, status, message, gpus, images)
+
+
+def read_mark(text: str) -> NodeMark:
+    """Read ``n1=draining:new disk``, written with ``_`` for blanks; ann has said it."""
+    name, _, rest = text.partition("=")
+    status, _, reason = rest.partition(":")
+    return NodeMark(name, NodeStatus(status), "ann", reason.replace("_", " "))
 
 
 def read_option(text: str) -> tuple[str, object]:

@@ -41,6 +41,8 @@ class Action(StrEnum):
     VIEW_CLUSTER = "view-cluster"
     ADMINISTER = "administer"
     """See and set what users and teams may have."""
+    OPERATE = "operate"
+    """Take nodes out of service, and back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ def authorise(actor: Actor, action: Action, execution: Execution | None = None) 
         raise no_such(str(execution.id))
     if action is Action.VIEW_CLUSTER:
         raise Forbidden("Only administrators see the nodes.")
+    if action is Action.OPERATE:
+        raise Forbidden("Only administrators take nodes in and out of service.")
     if action is Action.ADMINISTER:
         raise Forbidden(
             "Only administrators see and set what others may have.",

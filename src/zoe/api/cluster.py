@@ -1,5 +1,7 @@
 """The routes of everything that is not one execution: nodes, checks, plans, health, metrics."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
@@ -12,12 +14,15 @@ from zoe.api.executions import ActorOf, PartsOf
 from zoe.api.parts import Parts
 from zoe.api.shares import chosen_team
 from zoe.api.submission import OPENAPI_BODY, Submission, checked_zapp
+from zoe.model.cluster import Node, NodeMark, NodeStatus, with_marks
+from zoe.model.did_you_mean import suggestion
 from zoe.model.errors import ZAppInvalid
 from zoe.model.execution import Forecast
 from zoe.model.older_formats.application import convert as convert_application
 from zoe.model.rest import LiveView, MasterView, ReadyView, VersionView, WhoView, as_time
 from zoe.model.rest_cluster import (
     ConvertView,
+    NodeForm,
     NodePage,
     NodeView,
     PlacementView,
@@ -27,8 +32,8 @@ from zoe.model.rest_cluster import (
 from zoe.model.rest_executions import ForecastView, QueuePage, ReasonView
 from zoe.model.zapp_schema import json_schema
 from zoe.rpc.client import MasterUnreachable
-from zoe.rpc.messages import Expected, Failed, Ping, Plan, Planned, Pong
-from zoe.store.base import StoreUnavailable
+from zoe.rpc.messages import Expected, Failed, Ping, Plan, Planned, Pong, Wake
+from zoe.store.base import NotFound, StoreUnavailable
 
 PING_SECONDS = 0.5
 """How long the master has to say how it is, at most; less when all it is asked takes less."""
@@ -43,6 +48,36 @@ async def list_nodes(parts: PartsOf, actor: ActorOf) -> NodePage:
     """List the machines: what they have, what is reserved, what runs there."""
     authorise(actor, Action.VIEW_CLUSTER)
     return NodePage(items=await node_views(parts))
+
+
+@router.put("/nodes/{name}")
+async def put_node(parts: PartsOf, actor: ActorOf, name: str, wanted: NodeForm) -> NodeView:
+    """Take a node out of service, or back; nothing new starts there meanwhile.
+
+    Elastic instances leave a node that is `draining` at once; essential ones stay until they end.
+    """
+    authorise(actor, Action.OPERATE)
+    known = {node.name for node in await parts.store.nodes()}
+    if name not in known:
+        hint = suggestion(name, known, "nodes") or "`zoe nodes` lists them."
+        raise NotFound(f"There is no node {name!r}.", hint=hint)
+    if wanted.status == "ready":
+        await parts.store.marks.remove(name)
+    else:
+        status = NodeStatus(wanted.status)
+        await parts.store.marks.put(NodeMark(name, status, actor.user, wanted.reason.strip()))
+    await parts.master.hint(Wake())
+    marks = {mark.name: mark for mark in await parts.store.marks.read()}
+    nodes = [_expected(node, marks) for node in await parts.store.nodes()]
+    found = views.node_views(nodes, await parts.store.load())
+    return next(node for node in found if node.name == name)
+
+
+def _expected(node: Node, marks: Mapping[str, NodeMark]) -> Node:
+    """Return a node as the master will see it once it has read the marks."""
+    is_marked = node.status in (NodeStatus.CORDONED, NodeStatus.DRAINING)
+    plain = replace(node, status=NodeStatus.READY, message="") if is_marked else node
+    return with_marks([plain], marks)[0]
 
 
 @router.get("/queue")

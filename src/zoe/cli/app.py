@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-from zoe.cli import access, applications, convert, executions, machine, shares, simulate, views
+from zoe.cli import (
+    access,
+    applications,
+    convert,
+    executions,
+    machine,
+    nodes,
+    shares,
+    simulate,
+    views,
+)
 from zoe.cli.session import global_options
 
 app = typer.Typer(
@@ -21,6 +31,7 @@ GROUPS = (
     ("This machine", machine.app),
     ("Executions", executions.app),
     ("Looking", views.app),
+    ("Machines", nodes.app),
     ("Applications", applications.app),
     ("Applications of the original Zoe", convert.app),
     ("Sharing", shares.app),

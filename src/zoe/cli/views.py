@@ -1,4 +1,4 @@
-"""Commands that look: ps, show, why, queue, logs, events, nodes."""
+"""Commands that look: ps, show, why, queue, logs, events."""
 
 import asyncio
 import time
@@ -17,7 +17,6 @@ from zoe.cli.output import (
     columns,
     counted,
     expected,
-    memory,
     near,
     plain,
     printable,
@@ -31,7 +30,6 @@ from zoe.cli.session import Session, session
 if TYPE_CHECKING:
     from zoe.client import Zoe
     from zoe.model.rest import Page
-    from zoe.model.rest_cluster import NodeView
     from zoe.model.rest_executions import ExecutionDetail, ExecutionSummary, HistoryView, WhyView
 
 WATCH_SECONDS = 1.0
@@ -326,40 +324,3 @@ def _entry(entry: "HistoryView") -> tuple[str, str, str, str]:
         printable(f"{what}{status}"),
         printable(entry.message),
     )
-
-
-@app.command()
-def nodes(
-    context: typer.Context, output: OutputOption = Format.TABLE, as_json: JsonOption = False
-) -> None:
-    """List the machines: what they have, what is free, what runs there."""
-    with session(context).zoe() as zoe:
-        found = zoe.nodes().items
-    show(found, output, as_json, lambda: _nodes(found), lambda: (node.name for node in found))
-
-
-def _nodes(found: "list[NodeView]") -> str:
-    rows = (
-        (
-            node.name,
-            node.status,
-            f"{node.free.cores_milli / 1000:g} of {node.capacity.cores_milli / 1000:g}",
-            f"{memory(node.free.memory_bytes)} of {memory(node.capacity.memory_bytes)}",
-            f"{node.free.gpus} of {node.capacity.gpus}",
-            len(node.instances),
-            " ".join(node.labels),
-        )
-        for node in found
-    )
-    headings = ("NODE", "STATUS", "FREE CORES", "FREE MEMORY", "FREE GPUS", "INSTANCES", "LABELS")
-    told: dict[str, list[str]] = {}
-    for node in found:
-        told.setdefault(node.message, []).append(node.name)
-    notes = [f"{', '.join(names)}: {message}" for message, names in told.items() if message]
-    notes += [
-        f"{node.name}: {gpu.instance} holds GPU {gpu.id}{', which is gone' if gpu.gone else ''}"
-        for node in found
-        for gpu in node.gpus
-        if gpu.instance
-    ]
-    return "\n".join([columns(headings, rows), *notes])

@@ -72,6 +72,7 @@ class AsyncZoe:
     source = _method(calls.source)
     queue = _method(calls.queue)
     nodes = _method(calls.nodes)
+    put_node = _method(calls.put_node)
     validate = _method(calls.validate)
     convert = _method(calls.convert)
     plan = _method(calls.plan)

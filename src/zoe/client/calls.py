@@ -34,7 +34,14 @@ from zoe.model.rest_accounts import (
     UserPage,
     UserView,
 )
-from zoe.model.rest_cluster import ConvertView, NodePage, PlanView, ValidateView
+from zoe.model.rest_cluster import (
+    ConvertView,
+    NodeForm,
+    NodePage,
+    NodeView,
+    PlanView,
+    ValidateView,
+)
 from zoe.model.rest_executions import (
     ExecutionDetail,
     ExecutionPage,
@@ -181,6 +188,12 @@ def queue(*, limit: int = 100) -> Call[QueuePage]:
 def nodes() -> Call[NodePage]:
     """Return the machines: what they have, what is reserved, what runs there."""
     return Call("GET", "/nodes", _as(NodePage))
+
+
+def put_node(name: str, status: str, *, reason: str = "") -> Call[NodeView]:
+    """Take a node out of service (``cordoned``, ``draining``), or back (``ready``)."""
+    body = _question(NodeForm, status=status, reason=reason)
+    return Call("PUT", _account("nodes", name), _as(NodeView), body=body)
 
 
 def validate(
@@ -345,7 +358,7 @@ def _execution(ref: Ref) -> str:
 
 
 def _account(kind: str, name: str) -> str:
-    """Return the path of a user or a team."""
+    """Return the path of a user, a team or a node."""
     return f"/{kind}/{quote(name, safe='')}"
 
 

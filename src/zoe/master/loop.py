@@ -31,7 +31,7 @@ from zoe.model.change import (
 from zoe.model.cluster import Observation
 from zoe.model.execution import ENDED, Execution
 from zoe.scheduler.decisions import Decision, WakeAt
-from zoe.scheduler.events import BalancesRestored, Event, SharesSet, WokeUp
+from zoe.scheduler.events import BalancesRestored, Event, NodesMarked, SharesSet, WokeUp
 from zoe.scheduler.reconcile import differences, reconcile
 from zoe.scheduler.scheduler import Scheduler
 from zoe.store.base import Store, StoreUnavailable
@@ -132,14 +132,15 @@ class Loop:
 
     async def _take_over(self) -> None:
         stored = await self._store.load()
-        shares = await self._store.accounts.read()
+        shares = SharesSet(await self._store.accounts.read())
+        marks = NodesMarked(tuple(await self._store.marks.read()))
         balances = BalancesRestored(tuple(await self._store.balances()))
         await self._remember_runs()
         if self.foresight is not None:
             self.foresight.remember(await self._store.past_forecasts(), stored)
         look = await self._look()
         log.info("takes over", epoch=self._epoch, executions=len(stored))
-        await self._step([balances, SharesSet(shares), *reconcile(stored, look.observation)])
+        await self._step([balances, shares, marks, *reconcile(stored, look.observation)])
         self._remove_leftovers(look)
 
     async def _remember_runs(self) -> None:
@@ -188,6 +189,9 @@ class Loop:
         # First what users may have: a quota holds for all that is submitted after it was set.
         if await self._store.accounts.version() != self.scheduler.shares.version:
             await self._step([SharesSet(await self._store.accounts.read())])
+        marks = tuple(await self._store.marks.read())
+        if marks != self.scheduler.marks:
+            await self._step([NodesMarked(marks)])
         wanted = await self._store.intents()
         for start in range(0, len(wanted), BATCH):
             some = wanted[start : start + BATCH]

@@ -26,7 +26,8 @@ class Cause:
     """The rule under which something was taken from an execution, and who gets it."""
 
     rule: str
-    """``reclaim``: essential instances of others come first; ``scale``: its user said so."""
+    """``reclaim``: essential instances of others come first; ``scale``: its user said so;
+    ``drain``: its node is to be emptied."""
     for_execution: int | None = None
 
 

@@ -1,6 +1,7 @@
 """The machines, and what a back-end reports about them and about the instances on them."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from zoe.model.execution import Exit, InstanceStatus
@@ -13,6 +14,8 @@ class NodeStatus(StrEnum):
     READY = "ready"
     CORDONED = "cordoned"
     """Takes no new instances; those on it stay."""
+    DRAINING = "draining"
+    """Takes no new instances; elastic ones leave it, essential ones stay until they end."""
     UNREACHABLE = "unreachable"
     """Nobody knows what is on it; nothing is placed there and nothing there is taken for lost."""
 
@@ -48,6 +51,31 @@ class Node:
     def has_image(self, image: str) -> bool:
         """Whether it has the image or gets it by itself; what needs none ("") runs everywhere."""
         return not image or self.images is None or image in self.images
+
+
+@dataclass(frozen=True, slots=True)
+class NodeMark:
+    """That an administrator has taken a node out of service: it is CORDONED or DRAINING."""
+
+    name: str
+    status: NodeStatus
+    by: str
+    reason: str = ""
+
+    @property
+    def message(self) -> str:
+        """Who did it and why, for people."""
+        return f"by {self.by}" + (f": {self.reason}" if self.reason else "")
+
+
+def with_marks(nodes: Iterable[Node], marks: Mapping[str, NodeMark]) -> tuple[Node, ...]:
+    """Return the nodes, by name, with what administrators have said of those that are ready."""
+    return tuple(
+        replace(node, status=mark.status, message=mark.message)
+        if node.status is NodeStatus.READY and (mark := marks.get(node.name))
+        else node
+        for node in sorted(nodes, key=lambda node: node.name)
+    )
 
 
 @dataclass(frozen=True, slots=True)

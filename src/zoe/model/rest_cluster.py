@@ -1,12 +1,17 @@
 """The shapes of machines in the REST interface, and of what would run on them."""
 
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from zoe.model.cluster import NodeStatus
 from zoe.model.execution import InstanceStatus
-from zoe.model.rest import Answer, ErrorView, Page, ResourcesView
+from zoe.model.rest import Answer, ErrorView, Page, Question, ResourcesView
 from zoe.model.rest_executions import ForecastView, FrameworkView, ReasonView
 from zoe.model.zapp import Kind
+
+MAX_REASON = 200
+"""Letters that may be said of why a node is out of service."""
 
 
 class NodeInstanceView(Answer):
@@ -27,6 +32,13 @@ class GpuView(Answer):
     instance: str | None = None
     gone: bool = False
     """The node has lost it while it was held; nobody else gets it."""
+
+
+class NodeForm(Question):
+    """Whether a node is in service; ``ready`` takes back what an administrator has said of it."""
+
+    status: Literal["ready", "cordoned", "draining"]
+    reason: str = Field(default="", max_length=MAX_REASON)
 
 
 class NodeView(Answer):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from zoe.model.balance import Balance
-from zoe.model.cluster import Node
+from zoe.model.cluster import Node, NodeMark
 from zoe.model.execution import Execution, Exit
 from zoe.model.quota import Accounts
 
@@ -113,6 +113,13 @@ class NodesObserved:
 
 
 @dataclass(frozen=True, slots=True)
+class NodesMarked:
+    """The nodes that administrators have taken out of service are now these."""
+
+    marks: tuple[NodeMark, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SharesSet:
     """What users and teams may have is now this."""
 
@@ -144,6 +151,7 @@ Event = (
     | InstanceMissing
     | OrphanObserved
     | NodesObserved
+    | NodesMarked
     | SharesSet
     | BalancesRestored
     | WokeUp

@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import chain
 
 from zoe.model.change import Cause, Forget, SetBalances, SetNodes
-from zoe.model.cluster import Node
+from zoe.model.cluster import Node, NodeMark, with_marks
 from zoe.model.execution import (
     Desired,
     Execution,
@@ -31,6 +31,7 @@ from zoe.scheduler.events import (
     InstanceReady,
     InstanceStarted,
     InstanceStopped,
+    NodesMarked,
     NodesObserved,
     OrphanObserved,
     ScaleRequested,
@@ -42,6 +43,7 @@ from zoe.scheduler.events import (
 )
 from zoe.scheduler.history import History
 from zoe.scheduler.lifecycle import Rules
+from zoe.scheduler.node_changes import follow_nodes
 from zoe.scheduler.planner import Planner
 from zoe.scheduler.reasons import NEVER
 from zoe.scheduler.record import Record
@@ -70,6 +72,8 @@ class Scheduler:
         self._planner = Planner(sharing or Sharing())
         self._state = State(elastic_attempts, self._planner)
         self._allocator = Allocator(self._state, self._rules)
+        self._observed: tuple[Node, ...] = ()
+        self._marks: dict[str, NodeMark] = {}
         self._stop_retries: dict[str, StopRetry] = {}
         self._unsettled = False
         self._settled_version = 0
@@ -78,8 +82,13 @@ class Scheduler:
 
     @property
     def nodes(self) -> tuple[Node, ...]:
-        """The nodes as last observed, by name."""
+        """The nodes as last observed, by name, with the marks of administrators."""
         return tuple(self._state.nodes.values())
+
+    @property
+    def marks(self) -> tuple[NodeMark, ...]:
+        """The marks of administrators, by name, as they were last told."""
+        return tuple(self._marks.values())
 
     @property
     def shares(self) -> Accounts:
@@ -190,7 +199,11 @@ class Scheduler:
             case OrphanObserved(instance_id, attempt):
                 self._orphan_observed(instance_id, attempt)
             case NodesObserved(nodes):
-                self._nodes_observed(nodes)
+                self._observed = nodes
+                self._nodes_changed()
+            case NodesMarked(marks):
+                self._marks = {mark.name: mark for mark in marks}
+                self._nodes_changed()
             case SharesSet(shares):
                 self._planner.set_shares(shares)
                 self._allocator.shares_set()
@@ -228,7 +241,7 @@ class Scheduler:
         if execution.status is ExecutionStatus.QUEUED:
             self._allocator.join(record)
             return
-        self._lose_missing_nodes(record)
+        follow_nodes(self._state, self._rules, record)
         limit = execution.limit_seconds
         if limit is not None and execution.started_at is not None:
             self._state.wake_at(execution.started_at + limit, execution.id)
@@ -352,8 +365,8 @@ class Scheduler:
         said = "nobody wants it"
         self._state.decisions.append(StopInstance(instance_id, attempt, grace, False, said))
 
-    def _nodes_observed(self, nodes: tuple[Node, ...]) -> None:
-        ordered = tuple(sorted(nodes, key=lambda node: node.name))
+    def _nodes_changed(self) -> None:
+        ordered = with_marks(self._observed, self._marks)
         if ordered == self.nodes:
             return
         if self._state.set_nodes(ordered):
@@ -364,21 +377,8 @@ class Scheduler:
         self._state.decisions.append(SetNodes(ordered, self._state.now))
         self._allocator.nodes_changed()
         for record in list(self._state.admitted.values()):
-            self._lose_missing_nodes(record)
+            follow_nodes(self._state, self._rules, record)
             self._look_at(record)
-
-    def _lose_missing_nodes(self, record: Record) -> None:
-        nodes = self._state.nodes
-        for instance in record.placed():
-            current = record.instances[instance.id]
-            if current.is_placed and current.node not in nodes:
-                lifecycle.lose(self._state, self._rules, record, current)
-            elif (
-                current.gpus
-                and current.status is InstanceStatus.WAITING
-                and not set(current.gpus) <= set(nodes[current.node].gpu_ids)
-            ):
-                lifecycle.lose_gpus(self._state, record, current)
 
     def _look_at(self, record: Record) -> None:
         """Do what is due for one execution."""

@@ -19,6 +19,7 @@ from zoe.model.zapp import ZApp
 
 if TYPE_CHECKING:  # it needs the errors below
     from zoe.store.accounts import AccountBook
+    from zoe.store.marks import MarkBook
 
 
 class StoreUnavailable(ZoeError):
@@ -97,6 +98,10 @@ class Store(Protocol):
     @property
     def accounts(self) -> "AccountBook":
         """Users and teams with their shares."""
+
+    @property
+    def marks(self) -> "MarkBook":
+        """The nodes that administrators have taken out of service."""
 
     async def open(self) -> None:
         """Connect and check the schema; raises with instructions when it is another version."""

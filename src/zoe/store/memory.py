@@ -22,6 +22,7 @@ from zoe.store.base import (
 )
 from zoe.store.contents import Contents
 from zoe.store.hints import Hints
+from zoe.store.marks import MemoryMarkBook
 from zoe.store.outcomes import WAITING
 
 
@@ -38,6 +39,7 @@ class MemoryStore:
         self._tokens: dict[str, Token] = {}
         self._hints = Hints()
         self.accounts = MemoryAccountBook()
+        self.marks = MemoryMarkBook()
 
     async def open(self) -> None:
         """Do nothing: memory is there."""

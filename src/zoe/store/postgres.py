@@ -22,6 +22,7 @@ from zoe.store.changes import SILENT, check_effect, missing, subject
 from zoe.store.database import Connection, Database
 from zoe.store.lease import Lease
 from zoe.store.listener import Listener, payload_of
+from zoe.store.marks import PostgresMarkBook
 from zoe.store.migrate import check_schema
 from zoe.store.queries import QUERIES
 from zoe.store.rows import (
@@ -44,6 +45,7 @@ class PostgresStore:
         self._listener = Listener(self._database.connect)
         self._submissions = Submissions(self._insert)
         self.accounts = PostgresAccountBook(self._database)
+        self.marks = PostgresMarkBook(self._database)
 
     async def open(self) -> None:
         """Connect and check the schema; raises StoreUnavailable or SchemaMismatch."""

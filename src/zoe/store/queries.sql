@@ -274,3 +274,13 @@ DELETE FROM user_share WHERE name = %(name)s
 
 -- name: remove_team
 DELETE FROM team_share WHERE name = %(name)s
+
+-- name: marks
+SELECT document FROM node_mark ORDER BY name
+
+-- name: put_mark
+INSERT INTO node_mark (name, document) VALUES (%(name)s, %(document)s)
+ON CONFLICT (name) DO UPDATE SET document = excluded.document
+
+-- name: remove_mark
+DELETE FROM node_mark WHERE name = %(name)s

@@ -246,3 +246,10 @@ CREATE TABLE balance (
     document jsonb NOT NULL, -- the whole balance, as zoe.model.codec writes it
     PRIMARY KEY (team, "user")
 ) WITH (fillfactor = 50); -- a page has room for the next versions of its few rows
+
+-- The nodes that an administrator has taken out of service, whatever the back-end says of them.
+
+CREATE TABLE node_mark (
+    name text COLLATE "C" PRIMARY KEY,
+    document jsonb NOT NULL -- the whole mark, as zoe.model.codec writes it
+);

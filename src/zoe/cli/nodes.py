@@ -1,0 +1,85 @@
+"""Commands about machines: nodes, node ls, node cordon, node drain, node uncordon."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from zoe.cli.output import Format, JsonOption, OutputOption, columns, counted, memory, show, tell
+from zoe.cli.session import session
+
+if TYPE_CHECKING:
+    from zoe.model.rest_cluster import NodeView
+
+app = typer.Typer()
+node = typer.Typer(help="Machines: what runs there, in and out of service.", no_args_is_help=True)
+app.add_typer(node, name="node")
+
+NameArgument = Annotated[str, typer.Argument(metavar="NODE")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why, for those who look.")]
+
+
+@node.command("ls")
+@app.command()
+def nodes(
+    context: typer.Context, output: OutputOption = Format.TABLE, as_json: JsonOption = False
+) -> None:
+    """List the machines: what they have, what is free, what runs there."""
+    with session(context).zoe() as zoe:
+        found = zoe.nodes().items
+    show(found, output, as_json, lambda: _nodes(found), lambda: (each.name for each in found))
+
+
+def _nodes(found: "list[NodeView]") -> str:
+    rows = (
+        (
+            each.name,
+            each.status,
+            f"{each.free.cores_milli / 1000:g} of {each.capacity.cores_milli / 1000:g}",
+            f"{memory(each.free.memory_bytes)} of {memory(each.capacity.memory_bytes)}",
+            f"{each.free.gpus} of {each.capacity.gpus}",
+            len(each.instances),
+            " ".join(each.labels),
+        )
+        for each in found
+    )
+    headings = ("NODE", "STATUS", "FREE CORES", "FREE MEMORY", "FREE GPUS", "INSTANCES", "LABELS")
+    told: dict[str, list[str]] = {}
+    for each in found:
+        told.setdefault(each.message, []).append(each.name)
+    notes = [f"{', '.join(names)}: {message}" for message, names in told.items() if message]
+    notes += [
+        f"{each.name}: {gpu.instance} holds GPU {gpu.id}{', which is gone' if gpu.gone else ''}"
+        for each in found
+        for gpu in each.gpus
+        if gpu.instance
+    ]
+    return "\n".join([columns(headings, rows), *notes])
+
+
+@node.command()
+def cordon(context: typer.Context, name: NameArgument, reason: ReasonOption = "") -> None:
+    """Let nothing new start on a machine; what runs there stays."""
+    _put(context, name, "cordoned", reason)
+
+
+@node.command()
+def drain(context: typer.Context, name: NameArgument, reason: ReasonOption = "") -> None:
+    """Empty a machine: elastic instances leave at once, essential ones stay until they end."""
+    _put(context, name, "draining", reason)
+
+
+@node.command()
+def uncordon(context: typer.Context, name: NameArgument) -> None:
+    """Take a machine back into service."""
+    _put(context, name, "ready", "")
+
+
+def _put(context: typer.Context, name: str, status: str, reason: str) -> None:
+    with session(context).zoe() as zoe:
+        found = zoe.put_node(name, status, reason=reason)
+    essential = sum(one.essential for one in found.instances)
+    elastic = len(found.instances) - essential
+    tell(
+        f"{name} is {found.status}: {counted(essential, 'essential instance')}"
+        f" and {counted(elastic, 'elastic one')} on it"
+    )
