@@ -12,6 +12,9 @@ from pathlib import Path
 
 from zoe.model.errors import Problem, ZAppInvalid, ZoeError
 from zoe.model.limits import MAX_DOCUMENT_BYTES
+from zoe.model.parameters import Parameter
+from zoe.model.rest import ErrorView
+from zoe.model.rest_apps import AppDetail, AppView, ParameterView
 from zoe.model.zapp_yaml import Outline, read_outline, read_zapp
 
 MAX_ENTRIES = 1000
@@ -85,6 +88,39 @@ def applications(folder: Path | None = None) -> tuple[Application, ...]:
     return tuple(_application(file) for file in _files(folder or packaged_catalogue(), "zapp.yaml"))
 
 
+def view(application: Application) -> AppView:
+    """Return an application as it is listed."""
+    outline = application.outline
+    return AppView(
+        name=application.name,
+        title=application.title,
+        description=application.description,
+        kind=outline.kind if outline else None,
+        parameters=[_parameter_view(one) for one in outline.parameters] if outline else [],
+        errors=[
+            ErrorView(
+                message=problem.message,
+                path=problem.path,
+                file=problem.file,
+                line=problem.line,
+                column=problem.column,
+                hint=problem.hint,
+            )
+            for problem in application.problems
+        ],
+    )
+
+
+def detail(application: Application) -> AppDetail:
+    """Return an application with its files; CatalogueUnusable when they cannot be read."""
+    readme = application.file.with_name("README.md")
+    return AppDetail(
+        **dict(view(application)),
+        readme=_text(readme) if readme.is_file() else "",
+        document=_text(application.file),
+    )
+
+
 def check(folder: Path | None = None) -> tuple[Problem, ...]:
     """Return what is wrong with the frameworks and applications, read with their defaults.
 
@@ -147,3 +183,16 @@ def _text(file: Path) -> str:
         raise CatalogueUnusable(f"{file} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise CatalogueUnusable(f"{file} is not UTF-8 text: {error.reason}") from error
+
+
+def _parameter_view(one: Parameter) -> ParameterView:
+    return ParameterView(
+        name=one.name,
+        type=one.type,
+        title=one.title,
+        description=one.description,
+        default=one.default,
+        min=one.min,
+        max=one.max,
+        choices=list(one.choices),
+    )

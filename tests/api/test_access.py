@@ -38,6 +38,8 @@ async def test_without_a_known_token_nothing_is_told(api: Api, authorization: st
             ("DELETE", "/executions/1"),
             ("GET", "/executions/1/logs"),
             ("GET", "/events"),
+            ("GET", "/apps"),
+            ("GET", "/apps/hello"),
             ("GET", "/nodes"),
             ("PUT", "/nodes/n1"),
             ("POST", "/plan"),

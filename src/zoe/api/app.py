@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 import zoe
-from zoe.api import accounts, cluster, errors, executions, streams
+from zoe.api import accounts, apps, cluster, errors, executions, streams
 from zoe.api.feed import Feed
 from zoe.api.metrics import Metrics
 from zoe.api.middleware import Border
@@ -71,6 +71,7 @@ def routes() -> FastAPI:
         streams.router,
         cluster.router,
         accounts.router,
+        apps.router,
         cluster.open_router,
     ):
         app.include_router(router, prefix=API_PREFIX)

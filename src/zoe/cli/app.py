@@ -8,6 +8,7 @@ import typer
 from zoe.cli import (
     access,
     applications,
+    apps,
     convert,
     executions,
     machine,
@@ -32,6 +33,7 @@ GROUPS = (
     ("Executions", executions.app),
     ("Looking", views.app),
     ("Machines", nodes.app),
+    ("Catalogue", apps.app),
     ("Applications", applications.app),
     ("Applications of the original Zoe", convert.app),
     ("Sharing", shares.app),

@@ -72,6 +72,8 @@ class AsyncZoe:
     source = _method(calls.source)
     queue = _method(calls.queue)
     nodes = _method(calls.nodes)
+    apps = _method(calls.apps)
+    app = _method(calls.app)
     put_node = _method(calls.put_node)
     validate = _method(calls.validate)
     convert = _method(calls.convert)

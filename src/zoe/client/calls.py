@@ -34,14 +34,8 @@ from zoe.model.rest_accounts import (
     UserPage,
     UserView,
 )
-from zoe.model.rest_cluster import (
-    ConvertView,
-    NodeForm,
-    NodePage,
-    NodeView,
-    PlanView,
-    ValidateView,
-)
+from zoe.model.rest_apps import AppDetail, AppPage
+from zoe.model.rest_cluster import ConvertView, NodeForm, NodePage, NodeView, PlanView, ValidateView
 from zoe.model.rest_executions import (
     ExecutionDetail,
     ExecutionPage,
@@ -188,6 +182,16 @@ def queue(*, limit: int = 100) -> Call[QueuePage]:
 def nodes() -> Call[NodePage]:
     """Return the machines: what they have, what is reserved, what runs there."""
     return Call("GET", "/nodes", _as(NodePage))
+
+
+def apps() -> Call[AppPage]:
+    """Return the applications of the catalogue, by name."""
+    return Call("GET", "/apps", _as(AppPage))
+
+
+def app(name: str) -> Call[AppDetail]:
+    """Return an application of the catalogue with its files."""
+    return Call("GET", _account("apps", name), _as(AppDetail))
 
 
 def put_node(name: str, status: str, *, reason: str = "") -> Call[NodeView]:
@@ -358,7 +362,7 @@ def _execution(ref: Ref) -> str:
 
 
 def _account(kind: str, name: str) -> str:
-    """Return the path of a user, a team or a node."""
+    """Return the path of a user, a team, a node or an application."""
     return f"/{kind}/{quote(name, safe='')}"
 
 
