@@ -1,0 +1,89 @@
+"""The Docker Engines of a deployment, as the administrator writes them down.
+
+``<name> <address> [cores=8] [memory=16GiB] [gpus=0,1] [labels=ssd,fast]``, several with ``;``
+between them. The address is that of a socket, ``unix:///run/docker.sock``.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from zoe.model import units
+from zoe.model.limits import MAX_GPUS
+from zoe.model.resources import CORE
+
+MAX_ENGINES = 1000
+SCHEME = "unix://"
+_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
+_WORD = re.compile(r"[A-Za-z0-9_./:-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """One engine: the name of its node, its socket, and how much of its machine to give away."""
+
+    name: str
+    url: str
+    cores_milli: int = 0
+    """0: all that the engine tells."""
+    memory_bytes: int = 0
+    """0: nine tenths of what the engine tells."""
+    gpus: tuple[str, ...] = ()
+    labels: frozenset[str] = frozenset()
+
+
+def parse_engines(text: str) -> tuple[EngineSpec, ...]:
+    """Return the engines that ``text`` names; raises ValueError, in words."""
+    found = tuple(_engine(part.split()) for part in text.split(";") if part.strip())
+    for what, values in (
+        ("name", [engine.name for engine in found]),
+        ("address", [engine.url for engine in found]),
+    ):
+        if twice := sorted({value for value in values if values.count(value) > 1}):
+            raise ValueError(f"two engines have the {what} {twice[0]}")
+    if not 1 <= len(found) <= MAX_ENGINES:
+        raise ValueError(f"name between one and {MAX_ENGINES} engines")
+    return found
+
+
+def _engine(words: list[str]) -> EngineSpec:
+    if len(words) < 2 or not _NAME.fullmatch(words[0]):
+        raise ValueError("an engine is a name and an address, as node1 unix:///run/docker.sock")
+    if not (words[1].startswith(f"{SCHEME}/")):
+        raise ValueError(f"{words[1]} is not the address of a socket, as unix:///run/docker.sock")
+    engine = EngineSpec(words[0], words[1])
+    for word in words[2:]:
+        key, equals, value = word.partition("=")
+        if not equals or key not in _FIELDS:
+            raise ValueError(f"{word} is none of cores=, memory=, gpus=, labels=")
+        engine = _FIELDS[key](engine, value)
+    return engine
+
+
+def _with_cores(engine: EngineSpec, value: str) -> EngineSpec:
+    cores_milli = round(float(value) * CORE)
+    if cores_milli <= 0:
+        raise ValueError("cores= is a number above zero")
+    return replace(engine, cores_milli=cores_milli)
+
+
+def _words(value: str, what: str) -> tuple[str, ...]:
+    words = tuple(value.split(","))
+    if not all(map(_WORD.fullmatch, words)) or len(set(words)) < len(words):
+        raise ValueError(f"{what}= are different words with commas between")
+    return words
+
+
+def _with_gpus(engine: EngineSpec, value: str) -> EngineSpec:
+    gpus = _words(value, "gpus")
+    if len(gpus) > MAX_GPUS:
+        raise ValueError(f"at most {MAX_GPUS} GPUs can be given away")
+    return replace(engine, gpus=gpus)
+
+
+_FIELDS: Mapping[str, Callable[[EngineSpec, str], EngineSpec]] = {
+    "cores": _with_cores,
+    "memory": lambda engine, value: replace(engine, memory_bytes=units.memory_bytes(value)),
+    "gpus": _with_gpus,
+    "labels": lambda engine, value: replace(engine, labels=frozenset(_words(value, "labels"))),
+}
