@@ -20,6 +20,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from zoe.model import units
+from zoe.model.engines import EngineSpec, parse_engines
 from zoe.model.errors import Problem, ZoeError
 from zoe.model.limits import MAX_GPUS
 
@@ -44,6 +45,11 @@ def _check_gpus(text: str) -> str:
         raise ValueError("a GPU is named twice")
     if len(gpus) > MAX_GPUS:
         raise ValueError(f"at most {MAX_GPUS} GPUs can be given away")
+    return text
+
+
+def _check_engines(text: str) -> str:
+    parse_engines(text)
     return text
 
 
@@ -85,8 +91,14 @@ class Settings(BaseModel):
     rpc_hint_seconds: Annotated[float, Field(gt=0)] = 0.25
     """How long the api tries to ring the master after a commit."""
 
-    backend: Literal["process", "fake"] = "process"
-    """What runs the instances."""
+    backend: Literal["process", "docker", "fake"] = "process"
+    """What runs the instances: see docs/reference/backends.md."""
+    docker_engines: Annotated[str, AfterValidator(_check_engines)] = (
+        "docker unix:///var/run/docker.sock"
+    )
+    """Docker Engines, `;` between: name, socket, then cores=8 memory=16GiB gpus=0,1 labels=a,b."""
+    docker_gpu_driver: Literal["nvidia", "none"] = "nvidia"
+    """What gives GPUs to containers; none: their ids are only told, in variables."""
     process_cores: Annotated[float, Field(ge=0)] = 0
     """Cores of this machine to give away; 0: all it has."""
     process_memory: Annotated[str, AfterValidator(_check_memory)] = "0"
@@ -161,6 +173,11 @@ class Settings(BaseModel):
     """How much the programs log."""
     log_format: Literal["text", "json"] = "text"
     """How the programs log."""
+
+    @property
+    def engines(self) -> tuple[EngineSpec, ...]:
+        """The Docker Engines."""
+        return parse_engines(self.docker_engines)
 
     @property
     def process_memory_bytes(self) -> int:

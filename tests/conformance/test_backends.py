@@ -300,7 +300,7 @@ async def test_instances_know_themselves_and_their_peers(world: AnyWorld, backen
     await backend.start(execution, second)
     found = await seen(backend, second, stopped)
     lines = output(world, first).splitlines()
-    assert f"PEER={found.address}" in lines, "known before the peer was started"
+    assert f"PEER={world.peer_name(found)}" in lines, "known before the peer was started"
     assert "PLAIN=a b" in lines
     assert "ZOE_EXECUTION_ID=17" in lines
     assert "ZOE_INSTANCE=0" in lines

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -100,6 +101,10 @@ class Attempt:
         self._change(status=InstanceStatus.STOPPING, ready=False)
         self._begin(self._stop(shrink=shrink))
 
+    async def ended(self) -> None:
+        """Wait until its end is told."""
+        await self._ended.wait()
+
     async def close(self) -> None:
         """Follow it no longer."""
         tasks = list(self._tasks)
@@ -136,6 +141,7 @@ class Attempt:
                 return None
             except (Retryable, Refused, OSError):
                 await asyncio.sleep(RETRY_SECONDS)
+        return None
 
     async def _get_ready(self, ready: ReadyCheck) -> None:
         deadline = time.monotonic() + ready.timeout_seconds
@@ -156,11 +162,12 @@ class Attempt:
             self._change(ready=True)
             return None
         self._note.not_ready = f"it was not ready within {ready.timeout_seconds:g} s: {why}"
-        while self.lives and self._note.kill_at is None:
+        while not self._ended.is_set() and self._note.kill_at is None:
             try:
                 return await self.stop(NOT_READY_GRACE_SECONDS, shrink=False)
             except (Retryable, Refused):
                 await asyncio.sleep(RETRY_SECONDS)
+        return None
 
     async def _probe(self, ready: ReadyCheck, seconds: float) -> str:
         match ready.check:
@@ -184,7 +191,8 @@ class Attempt:
         if await self._kill("SIGTERM"):
             await self._wait()
         while not self._ended.is_set() and await self._kill("SIGKILL"):
-            await asyncio.wait([asyncio.ensure_future(self._ended.wait())], timeout=RETRY_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), RETRY_SECONDS)
 
     async def _kill(self, signal: str) -> bool:
         """Send a signal, however long the engine is away; return whether it still ran."""

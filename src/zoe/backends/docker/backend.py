@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -87,6 +88,14 @@ class DockerBackend:
         await asyncio.gather(*(attempt.close() for attempt in self._attempts.values()))
         for host in self._hosts.values():
             await host.engine.close()
+
+    async def shutdown(self, *, grace_seconds: float) -> None:
+        """Stop every attempt and wait for their ends, which the next master will find."""
+        living = [attempt for attempt in self._attempts.values() if attempt.lives]
+        for attempt in living:
+            await attempt.stop(grace_seconds, shrink=False)
+        for attempt in living:
+            await attempt.ended()
 
     async def start(self, execution: Execution, instance: ServiceInstance) -> None:
         """Start this attempt; Refused when no engine will ever run it, in words."""
@@ -201,10 +210,8 @@ class DockerBackend:
         return await host.node()
 
     async def _try_look(self, host: Host) -> None:
-        try:
+        with suppress(Retryable, Refused):  # the host remembers why
             await self._look(host)
-        except (Retryable, Refused):
-            pass  # the host remembers why
 
     async def _look(self, host: Host) -> None:
         """Adopt what is not known yet; remove what was created and never started."""

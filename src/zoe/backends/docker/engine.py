@@ -3,7 +3,7 @@
 import json
 from asyncio import timeout
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
@@ -61,11 +61,13 @@ class Engine:
 
     async def info(self) -> Body:
         """Return what it tells of itself and its machine."""
-        return await self._ask("GET", "info", seconds=LOOK_SECONDS)
+        found: Body = await self._ask("GET", "info", seconds=LOOK_SECONDS)
+        return found
 
     async def images(self) -> Sequence[Body]:
         """Return its images, with their names."""
-        return await self._ask("GET", "images/json", seconds=LOOK_SECONDS)
+        found: Sequence[Body] = await self._ask("GET", "images/json", seconds=LOOK_SECONDS)
+        return found
 
     @asynccontextmanager
     async def events(self) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -79,11 +81,15 @@ class Engine:
     async def containers(self, *, foreign: bool = False) -> Sequence[Body]:
         """Return those of this deployment in any state, or the running ones of everybody."""
         params = {} if foreign else {"all": "1", "filters": self._mine}
-        return await self._ask("GET", "containers/json", params, seconds=LOOK_SECONDS)
+        found: Sequence[Body] = await self._ask(
+            "GET", "containers/json", params, seconds=LOOK_SECONDS
+        )
+        return found
 
     async def inspect(self, container: str) -> Body:
         """Return all about a container, by name or id; raises NotThere."""
-        return await self._ask("GET", f"containers/{container}/json", seconds=LOOK_SECONDS)
+        found: Body = await self._ask("GET", f"containers/{container}/json", seconds=LOOK_SECONDS)
+        return found
 
     async def memory_bytes(self, container: str) -> int:
         """Return what a container uses now."""
@@ -156,7 +162,10 @@ class Engine:
 
     async def networks(self) -> Sequence[Body]:
         """Return those of this deployment."""
-        return await self._ask("GET", "networks", {"filters": self._mine}, seconds=LOOK_SECONDS)
+        found: Sequence[Body] = await self._ask(
+            "GET", "networks", {"filters": self._mine}, seconds=LOOK_SECONDS
+        )
+        return found
 
     async def create_network(self, name: str, labels: Mapping[str, str]) -> None:
         """Create a network, unless it is there."""
@@ -175,10 +184,8 @@ class Engine:
 
     async def remove_network(self, name: str) -> None:
         """Remove a network, if it is there; raises Refused while it is used."""
-        try:
+        with suppress(NotThere):
             await self._ask("DELETE", f"networks/{name}")
-        except NotThere:
-            pass
 
     # How it is asked.
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from zoe.backends.base import Refused, Retryable
@@ -23,6 +23,9 @@ from zoe.model.engines import EngineSpec
 
 CONCURRENCY = 8
 """Containers that one engine starts at once: more only wait for each other there."""
+NETWORK_TRIES = 20
+NETWORK_PAUSE_SECONDS = 0.1
+"""How often, and how long after each other, a network that is used is tried to be removed."""
 
 
 class Host:
@@ -79,20 +82,27 @@ class Host:
             return await self.engine.inspect(container)
 
     async def remove_network(self, execution_id: int) -> None:
-        """Remove the network of an execution, unless an attempt is just being started in it."""
-        async with self._network_lock:
-            if not self._using[execution_id]:
-                await self.engine.remove_network(network_name(self._deployment, execution_id))
+        """Remove the network of an execution, unless an attempt is just being started in it.
+
+        The engine lets go of the last container a moment after it is removed. What somebody else
+        put a container into stays, until the next master or the next connection.
+        """
+        name = network_name(self._deployment, execution_id)
+        for _ in range(NETWORK_TRIES):
+            async with self._network_lock:
+                if self._using[execution_id]:
+                    return
+                with suppress(Refused):
+                    await self.engine.remove_network(name)
+                    return
+            await asyncio.sleep(NETWORK_PAUSE_SECONDS)
 
     async def remove_networks(self, used: set[int]) -> None:
         """Remove the networks that earlier masters left, but for those of the used executions."""
         for network in await self.engine.networks():
             execution_id = int(network["Labels"][EXECUTION])
             if execution_id not in used:
-                try:
-                    await self.remove_network(execution_id)
-                except Refused:
-                    continue  # somebody put a container of his own into it
+                await self.remove_network(execution_id)
 
     async def _create(self, name: str, key: Key, config: Mapping[str, Any]) -> str:
         try:
