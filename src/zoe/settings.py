@@ -22,7 +22,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from zoe.model import units
 from zoe.model.engines import EngineSpec, parse_engines
 from zoe.model.errors import Problem, ZoeError
-from zoe.model.limits import MAX_GPUS
+from zoe.model.gpus import parse_gpus
 
 SECRETS = frozenset({"database_url", "token"})
 """Settings that are never shown."""
@@ -38,23 +38,13 @@ def _check_memory(text: str) -> str:
 
 
 def _check_gpus(text: str) -> str:
-    gpus = _gpus_of(text)
-    if not all(re.fullmatch(r"[A-Za-z0-9_./:-]{1,64}", gpu) for gpu in gpus):
-        raise ValueError("name the GPUs with commas between, as 0,1 or GPU-8f6e; or say none")
-    if len(set(gpus)) < len(gpus):
-        raise ValueError("a GPU is named twice")
-    if len(gpus) > MAX_GPUS:
-        raise ValueError(f"at most {MAX_GPUS} GPUs can be given away")
+    parse_gpus(text)
     return text
 
 
 def _check_engines(text: str) -> str:
     parse_engines(text)
     return text
-
-
-def _gpus_of(text: str) -> tuple[str, ...]:
-    return () if text in ("", "none") else tuple(part.strip() for part in text.split(","))
 
 
 class Settings(BaseModel):
@@ -187,7 +177,7 @@ class Settings(BaseModel):
     @property
     def process_gpu_ids(self) -> tuple[str, ...] | None:
         """The GPUs of this machine to give away; None: those that are found."""
-        return _gpus_of(self.process_gpus) if self.process_gpus else None
+        return parse_gpus(self.process_gpus) if self.process_gpus else None
 
     @property
     def logs_dir(self) -> Path:

@@ -4,18 +4,19 @@
 between them. The address is that of a socket, ``unix:///run/docker.sock``.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from zoe.model import units
-from zoe.model.limits import MAX_GPUS
+from zoe.model.gpus import parse_gpus
 from zoe.model.resources import CORE
 
 MAX_ENGINES = 1000
 SCHEME = "unix://"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
-_WORD = re.compile(r"[A-Za-z0-9_./:-]{1,64}")
+_LABEL = re.compile(r"[A-Za-z0-9_./:-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,29 +62,22 @@ def _engine(words: list[str]) -> EngineSpec:
 
 
 def _with_cores(engine: EngineSpec, value: str) -> EngineSpec:
-    cores_milli = round(float(value) * CORE)
-    if cores_milli <= 0:
+    cores = float(value)
+    if not 0 < cores < math.inf:
         raise ValueError("cores= is a number above zero")
-    return replace(engine, cores_milli=cores_milli)
+    return replace(engine, cores_milli=round(cores * CORE))
 
 
-def _words(value: str, what: str) -> tuple[str, ...]:
-    words = tuple(value.split(","))
-    if not all(map(_WORD.fullmatch, words)) or len(set(words)) < len(words):
-        raise ValueError(f"{what}= are different words with commas between")
-    return words
-
-
-def _with_gpus(engine: EngineSpec, value: str) -> EngineSpec:
-    gpus = _words(value, "gpus")
-    if len(gpus) > MAX_GPUS:
-        raise ValueError(f"at most {MAX_GPUS} GPUs can be given away")
-    return replace(engine, gpus=gpus)
+def _with_labels(engine: EngineSpec, value: str) -> EngineSpec:
+    labels = value.split(",")
+    if not all(map(_LABEL.fullmatch, labels)):
+        raise ValueError("labels= are words with commas between")
+    return replace(engine, labels=frozenset(labels))
 
 
 _FIELDS: Mapping[str, Callable[[EngineSpec, str], EngineSpec]] = {
     "cores": _with_cores,
     "memory": lambda engine, value: replace(engine, memory_bytes=units.memory_bytes(value)),
-    "gpus": _with_gpus,
-    "labels": lambda engine, value: replace(engine, labels=frozenset(_words(value, "labels"))),
+    "gpus": lambda engine, value: replace(engine, gpus=parse_gpus(value)),
+    "labels": _with_labels,
 }
