@@ -20,13 +20,17 @@ import pytest
 IMAGE = "debian:bookworm-slim"
 SLOTS = 16
 READY_SECONDS = 60.0
+# With version 1, every hierarchy of this machine: the engine's runtime looks for each.
 _CGROUPS = """
 if [ -e /sys/fs/cgroup/cgroup.controllers ]; then mount -t cgroup2 cgroup2 /sys/fs/cgroup; else
     mount -t tmpfs cgroup /sys/fs/cgroup
-    for c in blkio cpu cpuacct cpuset devices freezer memory pids; do
-        mkdir /sys/fs/cgroup/$c
-        mount -t cgroup -o $c cgroup /sys/fs/cgroup/$c
-    done
+    while IFS=: read -r number names path; do
+        [ -n "$names" ] || continue
+        folder=/sys/fs/cgroup/${names#name=}
+        mkdir "$folder"
+        case $names in name=*) names=none,$names ;; esac
+        mount -t cgroup -o "$names" cgroup "$folder"
+    done </proc/self/cgroup
 fi
 """
 
@@ -49,6 +53,7 @@ class TestEngine:
         self._space = f"zoe-test-{slot}"
         self._link = f"zoetest{slot}"
         self._process: subprocess.Popen[bytes] | None = None
+        self._holder: subprocess.Popen[bytes] | None = None
 
     def docker(self, *arguments: str, input: Path | None = None) -> str:
         """Run a command of the engine's own client; return what it prints."""
@@ -66,29 +71,16 @@ class TestEngine:
 
     def start(self) -> None:
         """Start the daemon, and wait until it answers."""
-        script = (
-            "set -e; mount --make-rprivate /; umount -l /sys; mount -t sysfs sys /sys;"
-            f"mount -t tmpfs run /run\n{_CGROUPS}\n"
-            f"exec dockerd --data-root {self.folder}/data --exec-root {self.folder}/exec"
-            f" --pidfile {self.folder}/pid -H {self.url} --cgroup-parent /{self._space}"
-            f" --default-address-pool base=10.{80 + self._slot}.0.0/16,size=24 --live-restore"
-        )
-        self.folder.mkdir(parents=True, exist_ok=True)
+        assert self._holder is not None
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
-                    "setpriv",
-                    "--pdeathsig",
-                    "TERM",
-                    "ip",
-                    "netns",
-                    "exec",
-                    self._space,
-                    "unshare",
-                    "--mount",
-                    "bash",
-                    "-c",
-                    script,
+                    *("setpriv", "--pdeathsig", "TERM"),
+                    *("nsenter", "-t", str(self._holder.pid), "--mount", "--net"),
+                    *("dockerd", "--data-root", f"{self.folder}/data", "-H", self.url),
+                    *("--exec-root", f"{self.folder}/exec", "--pidfile", f"{self.folder}/pid"),
+                    *("--cgroup-parent", f"/{self._space}", "--live-restore"),
+                    *("--default-address-pool", f"base=10.{80 + self._slot}.0.0/16,size=24"),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -106,8 +98,16 @@ class TestEngine:
     def kill(self) -> None:
         """Kill the daemon as a crash does; containers go on."""
         assert self._process is not None
+        record = self.folder / "exec/containerd/containerd.pid"
+        helper = Path("/proc") / record.read_text() / "stat"
         self._process.kill()
         self._process.wait()
+        deadline = time.monotonic() + READY_SECONDS
+        # Its helper dies with it, and while that is a zombie the next daemon takes it for alive.
+        while helper.exists() and helper.read_text().rpartition(")")[2].split()[0] != "Z":
+            assert time.monotonic() < deadline, "containerd outlives its daemon"
+            time.sleep(0.01)
+        record.unlink(missing_ok=True)
 
     def stop(self) -> None:
         """End the daemon with everything in it."""
@@ -147,9 +147,28 @@ class TestEngine:
         self._ip("-n", self._space, "link", "set", "lo", "up")
         self._ip("-n", self._space, "route", "add", "default", "via", near)
         self._ip("route", "add", f"10.{80 + self._slot}.0.0/16", "via", far)
+        # One process holds the mounts that daemons which follow each other share.
+        self.folder.mkdir(parents=True, exist_ok=True)
+        script = (
+            "set -e; mount --make-rprivate /; umount -l /sys; mount -t sysfs sys /sys;"
+            f"mount -t tmpfs run /run\n{_CGROUPS}\necho held; exec sleep infinity"
+        )
+        self._holder = subprocess.Popen(
+            [
+                *("setpriv", "--pdeathsig", "KILL", "ip", "netns", "exec", self._space),
+                *("unshare", "--mount", "bash", "-c", script),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+        )
+        assert self._holder.stdout is not None
+        assert self._holder.stdout.readline() == b"held\n"
 
     def disconnect(self) -> None:
         """Remove the namespace and the link; the route goes with it."""
+        if self._holder is not None:
+            self._holder.kill()
+            self._holder.communicate()
         for arguments in (("link", "del", self._link), ("netns", "del", self._space)):
             subprocess.run(["ip", *arguments], capture_output=True, check=False)
 

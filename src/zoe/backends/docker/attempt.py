@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from zoe.backends.base import Refused, Retryable
-from zoe.backends.docker.engine import Engine, NotThere, Taken
+from zoe.backends.docker.engine import Engine, NotThere, Taken, Unreachable
 from zoe.backends.docker.exits import NEVER_STARTED, VANISHED, exit_of
 from zoe.backends.docker.names import check_of, gpus_of, shrink_of
 from zoe.backends.docker.notes import Note, Notes
@@ -116,6 +116,7 @@ class Attempt:
 
     async def _live(self) -> None:
         """Copy the output until the container has ended, then tell how."""
+        was_away = False
         while True:
             pause = _LOOK_SECONDS
             try:
@@ -126,11 +127,12 @@ class Attempt:
             except NotThere:
                 self._end(VANISHED)
                 return
-            except (Retryable, Refused, OSError):
+            except (Retryable, Refused, OSError) as error:
+                was_away |= isinstance(error, Unreachable)
                 pause = RETRY_SECONDS
             await asyncio.sleep(pause)
         await self._copy_rest()
-        self._end(exit_of(found, self._note))
+        self._end(exit_of(found, self._note, engine_was_away=was_away))
 
     async def _copy_rest(self) -> None:
         """Copy what the following missed: an engine may close it before the last line."""

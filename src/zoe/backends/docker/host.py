@@ -76,9 +76,9 @@ class Host:
                 await self.engine.start(container)
             except Unreachable:
                 raise  # it may run: the next look finds it
-            except (Retryable, Refused) as error:
+            except (Retryable, Refused):
                 await self.engine.remove(container, force=True)
-                raise _start_in_words(error) from error
+                raise
             return await self.engine.inspect(container)
 
     async def remove_network(self, execution_id: int) -> None:
@@ -138,13 +138,3 @@ class Host:
         finally:
             self._using[execution_id] -= 1
             self._using += Counter()  # drops the zeros
-
-
-def _start_in_words(error: Retryable | Refused) -> Retryable | Refused:
-    """Say what matters of an error of the runtime, and tell what never works."""
-    said = str(error)
-    for mark in ("executable file not found", "no such file or directory", "permission denied"):
-        if mark in said and "exec" in said:
-            place = said.rpartition("exec: ")[2].removesuffix(": unknown")
-            return Refused(f"its command cannot be run: {place}")
-    return error
