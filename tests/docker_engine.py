@@ -123,9 +123,13 @@ class TestEngine:
         self.docker("network", "prune", "-f")
 
     def things(self) -> set[str]:
-        """Return every container, network and volume."""
-        lists = (("ps", "-aq", "--no-trunc"), ("network", "ls", "-q"), ("volume", "ls", "-q"))
-        return {thing for arguments in lists for thing in self.docker(*arguments).split()}
+        """Return every container, network and volume, by name: the engine's own get new ids."""
+        lists = (
+            ("ps", "-a", "--format", "container {{.Names}}"),
+            ("network", "ls", "--format", "network {{.Name}}"),
+            ("volume", "ls", "--format", "volume {{.Name}}"),
+        )
+        return {thing for arguments in lists for thing in self.docker(*arguments).splitlines()}
 
     def inspect(self, container: str) -> dict[str, object]:
         (found,) = json.loads(self.docker("inspect", container))

@@ -53,21 +53,20 @@ def engine_finding(engine: EngineSpec) -> Finding:
 
     what = f"engine {engine.name}"
     socket = engine.url.removeprefix(SCHEME)
+    if not Path(socket).exists():
+        hint = "install and start Docker Engine, or name another socket with docker_engines"
+        return Finding(what, False, f"there is no socket {socket}", hint)
+    if not os.access(socket, os.R_OK | os.W_OK):
+        hint = "become a member of the group of that file, usually docker, and log in again"
+        return Finding(what, False, f"this user may not use {socket}", hint)
     try:
         with httpx2.Client(transport=httpx2.HTTPTransport(uds=socket), timeout=5.0) as client:
             version = client.get("http://localhost/version").raise_for_status().json()
         said = f"Docker {version['Version']}, API {version['ApiVersion']}, at {engine.url}"
-        return Finding(what, True, said)
     except (httpx2.HTTPError, ValueError, KeyError) as error:
         why = f"{engine.url} does not answer as a Docker Engine: {error}"
-    hint = "start dockerd, or name another socket with docker_engines"
-    if not Path(socket).exists():
-        why = f"there is no socket {socket}"
-        hint = "install and start Docker Engine, or name another socket with docker_engines"
-    elif not os.access(socket, os.R_OK | os.W_OK):
-        why = f"this user may not use {socket}"
-        hint = "become a member of the group of that file, usually docker, and log in again"
-    return Finding(what, False, why, hint)
+        return Finding(what, False, why, "start dockerd, or name another socket")
+    return Finding(what, True, said)
 
 
 def _python() -> Finding:
