@@ -26,7 +26,7 @@ from docker_engine import IMAGE, TestEngine
 from zoe.backends.base import Retryable
 from zoe.backends.docker.backend import DockerBackend
 from zoe.model.cluster import NodeStatus
-from zoe.model.execution import ExitReason
+from zoe.model.execution import Execution, ExitReason, ServiceInstance
 from zoe.model.zapp import CommandCheck
 
 pytestmark = pytest.mark.component("docker")
@@ -169,23 +169,86 @@ async def test_who_was_ready_stays_ready_for_the_next_master(
     assert (await seen(heir, instance, running)).ready
 
 
-async def test_what_was_created_and_not_started_is_removed(world: DockerWorld) -> None:
-    first = world.backend()
-    await first.open()
-    execution, instance = await run(world, first)
-    labels = world.engine.inspect(world.container(instance))["Config"]
-    assert isinstance(labels, dict)
+@pytest.fixture
+async def half_done(world: DockerWorld) -> tuple[Execution, ServiceInstance]:
+    """An attempt whose container was created, by a master that died before it started it."""
+    backend = world.backend()
+    await backend.open()
+    execution, instance = await run(world, backend)
+    config = world.engine.inspect(world.container(instance))["Config"]
+    assert isinstance(config, dict)
     half_done = make_instance(execution, ordinal=1)
-    found = {**labels["Labels"], "zoe.instance": half_done.id}
-    options = [f"--label={name}={value}" for name, value in found.items()]
+    labels = {**config["Labels"], "zoe.instance": half_done.id}
+    options = [f"--label={name}={value}" for name, value in labels.items()]
     name = world.container(half_done)
-    world.engine.docker("create", "--name", name, *options, IMAGE, "true")
-    await first.close()
-    heir = world.backend()
-    await heir.open()
-    assert name not in world.engine.docker("ps", "-a", "--format", "{{.Names}}").split()
-    await heir.start(execution, half_done)
-    await seen(heir, half_done, running)
+    world.engine.docker("create", "--name", name, *options, IMAGE, "sleep", "1000")
+    await backend.close()
+    return execution, half_done
+
+
+async def test_what_was_created_and_not_started_can_be_started(
+    world: DockerWorld, half_done: tuple[Execution, ServiceInstance]
+) -> None:
+    backend = world.backend()
+    await backend.open()
+    execution, instance = half_done
+    assert instance.id not in {one.instance_id for one in (await backend.observe()).instances}
+    await backend.start(execution, instance)
+    await seen(backend, instance, running)
+
+
+async def test_what_was_created_long_ago_and_not_started_is_removed(
+    world: DockerWorld,
+    half_done: tuple[Execution, ServiceInstance],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("zoe.backends.docker.backend.HALF_DONE_SECONDS", -1.0)
+    backend = world.backend()
+    await backend.open()
+    names = world.engine.docker("ps", "-a", "--format", "{{.Names}}").split()
+    assert world.container(half_done[1]) not in names
+
+
+async def test_a_master_that_stands_by_copies_nothing_and_takes_over(
+    world: DockerWorld, backend: DockerBackend
+) -> None:
+    standby = world.backend()
+    await standby.open()
+    service = replace(
+        world.service(SLEEPS),
+        command=("sh", "-c", "echo one; until [ -e $HOME/on ]; do sleep 0.05; done; echo two"),
+    )
+    _, instance = await start(backend, service)
+    await eventually(lambda: output(world, instance) == "one\n")
+    assert running(await seen(standby, instance, running))
+    await backend.close()
+    (world.data_dir / "workspaces/ada/on").touch()
+    assert (await end_of(standby, instance)).reason is ExitReason.COMPLETED
+    assert output(world, instance) == "one\ntwo\n"
+
+
+async def test_who_stands_by_knows_what_the_leader_stopped(
+    world: DockerWorld, backend: DockerBackend
+) -> None:
+    _, instance = await run(world, backend)
+    standby = world.backend()
+    await standby.open()
+    await backend.stop(instance.id, 1, grace_seconds=5, shrink=False)
+    await end_of(backend, instance)
+    assert (await end_of(standby, instance)).reason is ExitReason.STOPPED
+
+
+async def test_a_container_with_half_our_labels_harms_nobody(
+    world: DockerWorld, backend: DockerBackend
+) -> None:
+    label = f"zoe.deployment={world.deployment}"
+    stray = world.engine.docker("run", "-d", "--label", label, IMAGE, "sleep", "1000")
+    try:
+        _, instance = await run(world, backend)
+        assert len((await backend.observe()).instances) == 1
+        assert instance.id
+    finally:
+        world.engine.docker("rm", "-f", stray)
 
 
 async def test_another_deployment_on_the_same_engine_is_not_touched(

@@ -96,8 +96,8 @@ class Attempt:
             return  # whoever follows it tells so
         if not self.lives or not found["State"]["Running"] or self._note.kill_at is not None:
             return  # it has ended by itself, which is about to be told
+        self._notes.save(replace(self._note, kill_at=kill_at))
         self._note.kill_at = kill_at
-        self._notes.save(self._note)
         self._change(status=InstanceStatus.STOPPING, ready=False)
         self._begin(self._stop(shrink=shrink))
 
@@ -120,18 +120,23 @@ class Attempt:
         while True:
             pause = _LOOK_SECONDS
             try:
-                await self._output.copy(self._engine, self.id, follow=True)
+                try:
+                    await self._output.copy(self._engine, self.id, follow=True)
+                except OSError:  # a full disk must not hide the end
+                    pause = RETRY_SECONDS
                 found = await self._engine.inspect(self.id)
                 if not found["State"]["Running"]:
                     break
             except NotThere:
                 self._end(VANISHED)
                 return
-            except (Retryable, Refused, OSError) as error:
+            except (Retryable, Refused) as error:
                 was_away |= isinstance(error, Unreachable)
                 pause = RETRY_SECONDS
             await asyncio.sleep(pause)
         await self._copy_rest()
+        if self._note.kill_at is None:
+            self._note = self._notes.find(self._note.key)
         self._end(exit_of(found, self._note, engine_was_away=was_away))
 
     async def _copy_rest(self) -> None:
@@ -160,8 +165,9 @@ class Attempt:
             return None
         if left > 0:
             self._note.ready = True
-            self._notes.save(self._note)
             self._change(ready=True)
+            with suppress(Retryable):  # the next master asks again
+                self._notes.save(self._note)
             return None
         self._note.not_ready = f"it was not ready within {ready.timeout_seconds:g} s: {why}"
         while not self._ended.is_set() and self._note.kill_at is None:

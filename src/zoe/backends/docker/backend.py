@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -30,6 +31,8 @@ from zoe.model.logs import log_folder
 from zoe.model.resources import Resources
 from zoe.model.zapp import Service, ZApp
 
+HALF_DONE_SECONDS = 120.0
+"""What was created so long ago and not started is removed: no master is still about to."""
 WATCH_MAX = 10_000
 """Changes that wait for a slow reader; older ones are dropped, the next look finds them."""
 
@@ -63,7 +66,6 @@ class DockerBackend:
         self._attempts: dict[Key, Attempt] = {}
         self._never_started: dict[Key, ObservedInstance] = {}
         self._starting: dict[Key, ServiceInstance] = {}
-        self._known_notes: dict[Key, Note] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._watching: set[asyncio.Queue[ObservedInstance | None]] = set()
         self._staying: list[asyncio.Task[None]] = []
@@ -71,8 +73,7 @@ class DockerBackend:
     async def open(self) -> None:
         """Find what runs and what ended; an engine that does not answer is tried again later."""
         self._workspaces_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
-        self._known_notes = self._notes.load()
-        for note in self._known_notes.values():
+        for note in self._notes.load().values():
             if note.never_started:
                 self._never_started[note.key] = never_started(note)
         await asyncio.gather(*(self._try_look(host) for host in self._hosts.values()))
@@ -151,7 +152,6 @@ class DockerBackend:
             if execution_id not in self._executions(host):
                 await host.remove_network(execution_id)
         self._never_started.pop(key, None)
-        self._known_notes.pop(key, None)
         self._notes.remove(key)
 
     async def forget(self, execution_id: int) -> None:
@@ -214,7 +214,7 @@ class DockerBackend:
             await self._look(host)
 
     async def _look(self, host: Host) -> None:
-        """Adopt what is not known yet; remove what was created and never started."""
+        """Adopt what is not known yet; remove what was created long ago and never started."""
         for container in await host.containers():
             key = key_of(container["Labels"])
             if key in self._attempts or key in self._starting:
@@ -226,7 +226,8 @@ class DockerBackend:
             if key in self._attempts or key in self._starting:
                 continue
             if found["State"]["Status"] == "created":
-                await host.engine.remove(found["Id"])
+                if time.time() - container["Created"] > HALF_DONE_SECONDS:
+                    await host.engine.remove(found["Id"])
                 continue
             self._adopt(host, key, found)
             if self._never_started.pop(key, None) is not None:
@@ -235,7 +236,7 @@ class DockerBackend:
     def _adopt(self, host: Host, key: Key, container: Body) -> None:
         """Follow a container that was started; one that another look has found stays as it is."""
         if key not in self._attempts:
-            note = self._known_notes.pop(key, None) or Note(*key)
+            note = self._notes.find(key)
             output = Output(self._logs_dir, key)
             self._attempts[key] = Attempt(
                 host.engine, container, note, self._notes, output, self._tell
@@ -299,8 +300,11 @@ class DockerBackend:
         if name in ("", ".", "..") or "/" in name or "\0" in name:
             raise Refused(f"{name!r} cannot be the name of a workspace")
         workspace = self._workspaces_dir / name
-        workspace.mkdir(mode=0o700, exist_ok=True)
-        owned = workspace.stat()
+        try:
+            workspace.mkdir(mode=0o700, exist_ok=True)
+            owned = workspace.stat()
+        except OSError as error:
+            raise Retryable(f"{workspace} cannot be made: {error.strerror}") from error
         return Owner(workspace, owned.st_uid, owned.st_gid)
 
     def _lock(self, instance_id: str) -> asyncio.Lock:

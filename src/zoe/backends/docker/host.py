@@ -15,6 +15,7 @@ from zoe.backends.docker.names import (
     INSTANCE,
     Key,
     container_name,
+    is_whole,
     network_name,
 )
 from zoe.backends.docker.node import Machine
@@ -54,7 +55,7 @@ class Host:
             self._why = str(error)
             raise
         self._why = ""
-        return found
+        return [container for container in found if is_whole(container["Labels"])]
 
     async def node(self) -> Node:
         """Return the machine as it is, or as it was and that nobody reaches it."""
@@ -100,9 +101,9 @@ class Host:
     async def remove_networks(self, used: set[int]) -> None:
         """Remove the networks that earlier masters left, but for those of the used executions."""
         for network in await self.engine.networks():
-            execution_id = int(network["Labels"][EXECUTION])
-            if execution_id not in used:
-                await self.remove_network(execution_id)
+            execution_id = network["Labels"].get(EXECUTION, "")
+            if execution_id.isdigit() and int(execution_id) not in used:
+                await self.remove_network(int(execution_id))
 
     async def _create(self, name: str, key: Key, config: Mapping[str, Any]) -> str:
         try:

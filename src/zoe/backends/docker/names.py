@@ -47,6 +47,11 @@ def labels(deployment: str, key: Key, what: Launch, gpus: tuple[str, ...]) -> di
     }
 
 
+def is_whole(labelled: Mapping[str, str]) -> bool:
+    """Whether a container has all our labels: a person can make one with only some."""
+    return labelled.keys() >= {EXECUTION, INSTANCE, ATTEMPT, GPUS, READY, SHRINK}
+
+
 def key_of(labelled: Mapping[str, str]) -> Key:
     """Return the attempt that a container with these labels is."""
     return labelled[INSTANCE], int(labelled[ATTEMPT])

@@ -1,9 +1,10 @@
 """Copies what a container writes to the files of the logs, each byte once.
 
 The engine keeps the whole output, so the sizes of the files say how far the copy has come: a later
-master skips as much and goes on.
+master skips as much and goes on. One that stands by waits for the lock that the first one holds.
 """
 
+import fcntl
 from pathlib import Path
 
 from zoe.backends.docker.engine import Engine
@@ -25,12 +26,14 @@ class Output:
     async def copy(self, engine: Engine, container: str, *, follow: bool) -> None:
         """Append what is not there yet; with ``follow``, until the container ends.
 
-        Raises OSError when it cannot be written, and what the engine raises.
+        Raises OSError when it cannot be written (BlockingIOError: another master copies it), and
+        what the engine raises.
         """
         for path in self._paths.values():
             path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
         files = {stream: path.open("ab", buffering=0) for stream, path in self._paths.items()}
         try:
+            fcntl.flock(files[_STDOUT], fcntl.LOCK_EX | fcntl.LOCK_NB)
             skip = {stream: path.stat().st_size for stream, path in self._paths.items()}
             async with engine.output(container, follow=follow) as parts:
                 async for stream, part in parts:
