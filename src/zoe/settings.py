@@ -223,7 +223,7 @@ class SettingsInvalid(ZoeError):
         )
 
 
-_OTHER_VARIABLES = frozenset({"ZOE_TEST_REQUIRE", "ZOE_FAILPOINT"})
+_OTHER_VARIABLES = frozenset({"ZOE_TEST_REQUIRE", "ZOE_TEST_CACHE", "ZOE_FAILPOINT"})
 """Variables of ours that are no settings."""
 
 _INSTANCE_MARK = "ZOE_EXECUTION_ID"

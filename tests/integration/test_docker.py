@@ -80,6 +80,17 @@ async def test_the_command_of_a_check_runs_inside(
     assert (await seen(backend, instance, ready)).ready
 
 
+@pytest.mark.parametrize("closed", ["", ">&- 2>&-"])
+async def test_a_check_that_fails_in_the_end_has_failed(
+    world: DockerWorld, backend: DockerBackend, closed: str
+) -> None:
+    check = CommandCheck(("sh", "-c", f"exec {closed}; sleep 0.2; exit 7"))
+    _, instance = await start(backend, world.service(SLEEPS, ready=within(1.5, check)))
+    exit = await end_of(backend, instance)
+    assert exit.reason is ExitReason.NOT_STARTED
+    assert "sh exited with 7" in exit.message
+
+
 async def test_the_shrink_hook_runs_inside(world: DockerWorld, backend: DockerBackend) -> None:
     service = replace(
         world.service(SLEEPS, shrink=ShrinkHook(("sh", "-c", "echo saved > /mnt/workspace/hook"))),

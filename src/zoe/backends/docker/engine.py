@@ -1,7 +1,7 @@
 """One Docker Engine: its calls, each bounded in time, with errors in words."""
 
 import json
-from asyncio import timeout
+from asyncio import sleep, timeout
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -18,6 +18,7 @@ CONNECT_SECONDS = 5.0
 LOOK_SECONDS = 10.0
 """For what is asked again and again: whether it answers, and what is there."""
 _CHUNK_BYTES = 64 * 1024
+_PAUSE_SECONDS = 0.05
 _UNREACHABLE = 900
 """What the library says in place of a status of HTTP when there is no connection."""
 
@@ -129,24 +130,28 @@ class Engine:
 
         Who runs out of time is not waited for: it ends with its container.
         """
+        # Attached, so that the answer ends with the command.
+        config = {"Cmd": list(command), "AttachStdout": True, "AttachStderr": True}
         try:
-            made = await self._ask(
-                "POST", f"containers/{container}/exec", body={"Cmd": list(command)}
-            )
+            made = await self._ask("POST", f"containers/{container}/exec", body=config)
             async with timeout(max(seconds, 0.0)):
                 body = {"Detach": False, "Tty": False}
-                path = f"exec/{made['Id']}/start"
-                async with self._open(path, {}, "POST", body) as answer:
+                path = f"exec/{made['Id']}"
+                async with self._open(f"{path}/start", {}, "POST", body) as answer:
                     while await answer.content.read(_CHUNK_BYTES):
                         pass  # its output is nobody's
-                done = await self._ask("GET", f"exec/{made['Id']}/json")
+                while True:
+                    done = await self._ask("GET", f"{path}/json")
+                    if not done["Running"]:
+                        break
+                    await sleep(_PAUSE_SECONDS)  # it closed its output, and goes on
         except TimeoutError:
             return f"{command[0]} took too long"
         except (NotThere, Taken):
             return "it has ended"
         except (Refused, Retryable) as error:
             return str(error)
-        code = done.get("ExitCode")
+        code = done["ExitCode"]
         return f"{command[0]} exited with {code}" if code else ""
 
     @asynccontextmanager
