@@ -12,10 +12,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from docker_engine import IMAGE, TestEngine
 from zoe.backends.base import Backend
+from zoe.backends.docker.backend import DockerBackend
 from zoe.backends.fake import Behaviour, FakeBackend, FakeEngine
 from zoe.backends.process.backend import ProcessBackend
 from zoe.model.cluster import Node, ObservedInstance
+from zoe.model.engines import EngineSpec
 from zoe.model.execution import Execution, Exit, ExitReason, InstanceStatus, ServiceInstance
 from zoe.model.logs import log_path
 from zoe.model.resources import CORE, Resources
@@ -28,6 +31,13 @@ SERVE = """
 import http.server, os, sys
 http.server.HTTPServer((os.environ["ZOE_ADDRESS"], int(sys.argv[1])),
                        http.server.SimpleHTTPRequestHandler).serve_forever()
+"""
+# The base image has Perl, and no Python.
+SERVE_IN_PERL = """
+use IO::Socket::INET;
+my $s = IO::Socket::INET->new(LocalAddr => $ENV{ZOE_ADDRESS}, LocalPort => $ARGV[0],
+                              Listen => 5, ReuseAddr => 1) or die;
+while (my $c = $s->accept) { <$c>; print $c "HTTP/1.0 200 OK\r\n\r\nhello"; close $c }
 """
 
 
@@ -47,6 +57,10 @@ class Program:
 
     @property
     def command(self) -> tuple[str, ...]:
+        return self.command_with(f"{sys.executable} -c {shlex.quote(SERVE)}")
+
+    def command_with(self, serves: str) -> tuple[str, ...]:
+        """Return the command; ``serves`` is what serves HTTP on the port that follows."""
         script = ["trap '' TERM"] if self.ignores_term else []
         if self.prints_environment:
             script.append("env")
@@ -55,7 +69,7 @@ class Program:
         if self.signal is not None:
             script.append(f"kill -{self.signal} $$")
         if self.listens:
-            script.append(f"exec {sys.executable} -c {shlex.quote(SERVE)} {self.listens}")
+            script.append(f"exec {serves} {self.listens}")
         script.append("exec sleep 1000" if self.exit_code is None else f"exit {self.exit_code}")
         return ("sh", "-c", "\n".join(script))
 
@@ -105,6 +119,9 @@ class World(Protocol):
 
     def service(self, program: Program, name: str = "s", **fields: Any) -> Service:
         """Return a service that does what the program says."""
+
+    def peer_name(self, seen: ObservedInstance) -> str:
+        """Return the name under which its peers know an instance that was seen."""
 
 
 async def seen(
@@ -201,6 +218,9 @@ class FakeWorld:
         self.programs[f"f.{name}"] = program
         return Service(name, command=program.command, **fields)
 
+    def peer_name(self, seen: ObservedInstance) -> str:
+        return seen.address
+
     async def end(self) -> None:
         """Nothing is left of something that exists in memory only."""
 
@@ -233,6 +253,9 @@ class ProcessWorld:
     def service(self, program: Program, name: str = "s", **fields: Any) -> Service:
         return Service(name, command=program.command, **fields)
 
+    def peer_name(self, seen: ObservedInstance) -> str:
+        return seen.address
+
     async def end(self) -> None:
         """End everything; fail when a process or a control group of it is left."""
         for backend in self.opened:
@@ -243,6 +266,57 @@ class ProcessWorld:
         await last.close()
         await eventually(lambda: not processes_of(self.data_dir))
         await eventually(lambda: not groups_of(self.deployment))
+
+
+@dataclass
+class DockerWorld:
+    """A deployment of its own on the one real engine of this test process."""
+
+    folder: Path
+    engine: TestEngine
+
+    def __post_init__(self) -> None:
+        self.data_dir = self.folder / "z"
+        self.logs_dir = self.data_dir / "logs"
+        self.deployment = f"test-{uuid.uuid4().hex[:12]}"
+        self.opened: list[DockerBackend] = []
+        self.things_before = self.engine.things()
+
+    def backend(self, **options: Any) -> DockerBackend:
+        backend = DockerBackend(
+            self.deployment,
+            self.data_dir,
+            [EngineSpec(NODE, self.engine.url, gpus=GPUS)],
+            logs_dir=self.logs_dir,
+            workspaces_dir=self.data_dir / "workspaces",
+            **{"gpu_driver": "none", **options},
+        )
+        self.opened.append(backend)
+        return backend
+
+    def service(self, program: Program, name: str = "s", **fields: Any) -> Service:
+        command = program.command_with(f"perl -e {shlex.quote(SERVE_IN_PERL)}")
+        return Service(name, **{"image": IMAGE, "command": command, **fields})
+
+    def peer_name(self, seen: ObservedInstance) -> str:
+        _execution_id, service, ordinal = seen.instance_id.split("/")
+        framework, name = service.split(".")
+        return f"{ordinal}.{name}.{framework}"
+
+    def container(self, instance: ServiceInstance) -> str:
+        return f"zoe-{self.deployment}-{instance.id.replace('/', '.')}.{instance.attempt}"
+
+    async def end(self) -> None:
+        """End everything; fail when a container, a network or a volume is left."""
+        for backend in self.opened:
+            await backend.close()
+        last = self.backend()
+        await last.open()
+        await last.shutdown(grace_seconds=0.2)
+        for seen in (await last.observe()).instances:
+            await last.remove(seen.instance_id, seen.attempt)
+        await last.close()
+        assert self.engine.things() == self.things_before
 
 
 def processes_of(folder: Path) -> dict[int, str]:
@@ -272,10 +346,10 @@ def groups_of(deployment: str) -> list[Path]:
     ]
 
 
-AnyWorld = FakeWorld | ProcessWorld
+AnyWorld = FakeWorld | ProcessWorld | DockerWorld
 
 
-def make_world(kind: str, folder: Path) -> AnyWorld:
+def make_world(kind: str, folder: Path) -> FakeWorld | ProcessWorld:
     """Return a new world of a kind: fake, process, or process-rlimits (no control groups)."""
     if kind == "fake":
         return FakeWorld(folder)

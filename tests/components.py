@@ -30,6 +30,9 @@ def is_present(component: str) -> bool:
             return os.geteuid() == 0
         case "cgroups":
             return os.geteuid() == 0 and Path("/sys/fs/cgroup").is_dir()
+        case "docker":
+            needed = ("dockerd", "iptables", "ip", "mmdebstrap")
+            return os.geteuid() == 0 and all(map(shutil.which, needed))
         case "shared":
             return TRACES.is_dir() and ZAPPS.is_dir()
         case _:

@@ -20,8 +20,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from zoe.model import units
+from zoe.model.engines import EngineSpec, parse_engines
 from zoe.model.errors import Problem, ZoeError
-from zoe.model.limits import MAX_GPUS
+from zoe.model.gpus import parse_gpus
 
 SECRETS = frozenset({"database_url", "token"})
 """Settings that are never shown."""
@@ -37,18 +38,13 @@ def _check_memory(text: str) -> str:
 
 
 def _check_gpus(text: str) -> str:
-    gpus = _gpus_of(text)
-    if not all(re.fullmatch(r"[A-Za-z0-9_./:-]{1,64}", gpu) for gpu in gpus):
-        raise ValueError("name the GPUs with commas between, as 0,1 or GPU-8f6e; or say none")
-    if len(set(gpus)) < len(gpus):
-        raise ValueError("a GPU is named twice")
-    if len(gpus) > MAX_GPUS:
-        raise ValueError(f"at most {MAX_GPUS} GPUs can be given away")
+    parse_gpus(text)
     return text
 
 
-def _gpus_of(text: str) -> tuple[str, ...]:
-    return () if text in ("", "none") else tuple(part.strip() for part in text.split(","))
+def _check_engines(text: str) -> str:
+    parse_engines(text)
+    return text
 
 
 class Settings(BaseModel):
@@ -85,8 +81,14 @@ class Settings(BaseModel):
     rpc_hint_seconds: Annotated[float, Field(gt=0)] = 0.25
     """How long the api tries to ring the master after a commit."""
 
-    backend: Literal["process", "fake"] = "process"
-    """What runs the instances."""
+    backend: Literal["process", "docker", "fake"] = "process"
+    """What runs the instances: see docs/reference/backends.md."""
+    docker_engines: Annotated[str, AfterValidator(_check_engines)] = (
+        "docker unix:///var/run/docker.sock"
+    )
+    """Docker Engines, `;` between: name, socket, then cores=8 memory=16GiB gpus=0,1 labels=a,b."""
+    docker_gpu_driver: Literal["nvidia", "none"] = "nvidia"
+    """What gives GPUs to containers; none: their ids are only told, in variables."""
     process_cores: Annotated[float, Field(ge=0)] = 0
     """Cores of this machine to give away; 0: all it has."""
     process_memory: Annotated[str, AfterValidator(_check_memory)] = "0"
@@ -163,6 +165,11 @@ class Settings(BaseModel):
     """How the programs log."""
 
     @property
+    def engines(self) -> tuple[EngineSpec, ...]:
+        """The Docker Engines."""
+        return parse_engines(self.docker_engines)
+
+    @property
     def process_memory_bytes(self) -> int:
         """Memory of this machine to give away, in bytes; 0: nine tenths of what it has."""
         return 0 if self.process_memory in _ALL else units.memory_bytes(self.process_memory)
@@ -170,7 +177,7 @@ class Settings(BaseModel):
     @property
     def process_gpu_ids(self) -> tuple[str, ...] | None:
         """The GPUs of this machine to give away; None: those that are found."""
-        return _gpus_of(self.process_gpus) if self.process_gpus else None
+        return parse_gpus(self.process_gpus) if self.process_gpus else None
 
     @property
     def logs_dir(self) -> Path:
@@ -216,7 +223,7 @@ class SettingsInvalid(ZoeError):
         )
 
 
-_OTHER_VARIABLES = frozenset({"ZOE_TEST_REQUIRE", "ZOE_FAILPOINT"})
+_OTHER_VARIABLES = frozenset({"ZOE_TEST_REQUIRE", "ZOE_TEST_CACHE", "ZOE_FAILPOINT"})
 """Variables of ours that are no settings."""
 
 _INSTANCE_MARK = "ZOE_EXECUTION_ID"

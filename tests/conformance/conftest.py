@@ -5,16 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from backend_worlds import (
-    AnyWorld,
-    make_world,
-)
+from backend_worlds import AnyWorld, DockerWorld, make_world
 from zoe.backends.base import Backend
 
+DOCKER = pytest.param("docker", marks=pytest.mark.component("docker"))
 
-@pytest.fixture(params=["fake", "process", "process-rlimits"])
+
+@pytest.fixture(params=["fake", "process", "process-rlimits", DOCKER])
 async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AnyWorld]:
-    made = make_world(request.param, tmp_path)
+    made: AnyWorld
+    if request.param == "docker":
+        made = DockerWorld(tmp_path, request.getfixturevalue("engine"))
+    else:
+        made = make_world(request.param, tmp_path)
     yield made
     await made.end()
 

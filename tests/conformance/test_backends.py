@@ -234,14 +234,24 @@ async def test_another_node_is_refused(world: AnyWorld, backend: Backend) -> Non
 
 
 async def test_an_instance_gets_ready(world: AnyWorld, backend: Backend) -> None:
+    heard: list[bool] = []
+
+    async def listen() -> None:
+        async for change in backend.watch():
+            heard.append(change.ready)
+
+    listening = asyncio.create_task(listen())
+    await asyncio.sleep(0)
     execution = make_execution(
         world.service(Program(listens=8000), ready=within(20, TcpCheck(8000)))
     )
     instance = make_instance(execution)
     await backend.start(execution, instance)
-    (found,) = (await backend.observe()).instances
-    assert not found.ready
     await seen(backend, instance, ready)
+    await eventually(lambda: True in heard)
+    assert not heard[0], "it is not ready as soon as it runs"
+    await backend.close()
+    await asyncio.wait_for(listening, 5)
 
 
 async def test_who_does_not_get_ready_is_stopped(world: AnyWorld, backend: Backend) -> None:
@@ -300,7 +310,7 @@ async def test_instances_know_themselves_and_their_peers(world: AnyWorld, backen
     await backend.start(execution, second)
     found = await seen(backend, second, stopped)
     lines = output(world, first).splitlines()
-    assert f"PEER={found.address}" in lines, "known before the peer was started"
+    assert f"PEER={world.peer_name(found)}" in lines, "known before the peer was started"
     assert "PLAIN=a b" in lines
     assert "ZOE_EXECUTION_ID=17" in lines
     assert "ZOE_INSTANCE=0" in lines

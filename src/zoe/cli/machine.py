@@ -37,6 +37,10 @@ def up(
         typer.Option("--port", min=0, max=65535, help="Port of the api; 0 takes a free one."),
     ] = None,
     host: Annotated[str | None, typer.Option("--host", help="Address the api listens on.")] = None,
+    backend: Annotated[
+        str | None,
+        typer.Option("--backend", help="What runs the instances: process, docker or fake."),
+    ] = None,
     unseen: Annotated[bool, typer.Option("--unseen", hidden=True)] = False,
 ) -> None:
     """Start Zoe on this machine: PostgreSQL, master and api.
@@ -47,10 +51,11 @@ def up(
     from zoe.cli import up as programs
 
     current = session(context)
-    settings, origins = current.load(api_port=port, api_host=host)
+    settings, origins = current.load(api_port=port, api_host=host, backend=backend)
     if detach:
         options = ["--port", str(port)] if port is not None else []
         options += ["--host", host] if host is not None else []
+        options += ["--backend", backend] if backend is not None else []
         with busy("starting Zoe"):
             found, first = programs.detach(
                 [*current.arguments, "up", "--unseen", *options], settings

@@ -129,10 +129,15 @@ class Programs:
 
     @property
     def end_instances(self) -> Program:
-        """What ends every application on this machine; ends by itself."""
-        name = ("--deployment", self.settings.deployment)
-        folder = ("--data-dir", str(self.settings.data_dir))
-        return self._python("agent-shutdown", "zoe.backends.process.shutdown", *name, *folder)
+        """What ends every application of this deployment; ends by itself."""
+        which = (
+            *("--deployment", self.settings.deployment),
+            *("--data-dir", str(self.settings.data_dir)),
+        )
+        if self.settings.backend == "docker":
+            engines = ("--engines", self.settings.docker_engines)
+            return self._python("shutdown", "zoe.backends.docker.shutdown", *which, *engines)
+        return self._python("agent-shutdown", "zoe.backends.process.shutdown", *which)
 
     def keep_database_url(self, url: str) -> None:
         """Write down where the database is, for the programs of this deployment alone."""
@@ -187,7 +192,7 @@ class Up:
         for child in reversed(self._children):
             if child.program.name != "postgres":
                 await child.stop()
-        if not keep_applications and self.settings.backend == "process":
+        if not keep_applications and self.settings.backend != "fake":
             try:
                 await run_to_end(self._programs.end_instances)
             except UpFailed as error:
@@ -341,11 +346,18 @@ def detach(arguments: list[str], settings: Settings) -> tuple[Credentials, bool]
         time.sleep(0.05)
 
 
+def _may_run(settings: Settings) -> bool:
+    """Whether applications may have outlived the programs."""
+    if settings.backend == "docker":
+        return (settings.data_dir / "docker").is_dir()
+    return (settings.run_dir / "agent.sock").exists()
+
+
 def down(settings: Settings, *, keep_applications: bool) -> bool:
     """End what runs in the data folder; return whether anything ran. Raises UpFailed."""
     running = deployment.read(settings.run_dir)
     if running is None:
-        if not keep_applications and (settings.run_dir / "agent.sock").exists():
+        if not keep_applications and _may_run(settings):
             asyncio.run(run_to_end(Programs(settings).end_instances))
             return True
         return False

@@ -18,6 +18,7 @@ import structlog
 
 import zoe.log
 from zoe.backends.base import Backend, Retryable
+from zoe.backends.docker.backend import DockerBackend
 from zoe.backends.fake import FakeBackend
 from zoe.backends.process.backend import ProcessBackend
 from zoe.catalogue import frameworks
@@ -138,11 +139,21 @@ async def _lead(store: Store, holder: str, lease_seconds: float) -> int:
         await asyncio.sleep(RETRY_SECONDS)
 
 
-def make_backend(settings: Settings) -> ProcessBackend | FakeBackend:
+def make_backend(settings: Settings) -> ProcessBackend | DockerBackend | FakeBackend:
     """Build the back-end that the settings name."""
     match settings.backend:
         case "fake":
             return FakeBackend()
+        case "docker":
+            return DockerBackend(
+                settings.deployment,
+                settings.data_dir,
+                settings.engines,
+                logs_dir=settings.logs_dir,
+                workspaces_dir=settings.workspaces_dir,
+                gpu_driver=settings.docker_gpu_driver,
+                api_url=settings.api_url,
+            )
         case "process":
             return ProcessBackend(
                 settings.deployment,

@@ -83,7 +83,7 @@ class ObservedInstance:
     """What a back-end knows of one attempt of an instance.
 
     ``status`` is STARTING, RUNNING, STOPPING or STOPPED; ``exit`` is set when it is STOPPED.
-    ``address`` is where users and peers reach its ports.
+    ``address`` is where its ports are reached; peers may know it by a name (``Place.hosts``).
     """
 
     instance_id: str

@@ -1,0 +1,334 @@
+"""The back-end that runs instances as containers of Docker Engines."""
+
+import asyncio
+import shutil
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from weakref import WeakValueDictionary
+
+from zoe.backends.base import Refused, Retryable
+from zoe.backends.docker.attempt import RETRY_SECONDS, Attempt, never_started
+from zoe.backends.docker.config import (
+    WORKSPACE,
+    GpuDriver,
+    Owner,
+    container_config,
+    limits_config,
+)
+from zoe.backends.docker.engine import Body, NotThere
+from zoe.backends.docker.host import Host
+from zoe.backends.docker.names import Key, host_name, key_of
+from zoe.backends.docker.notes import Note, Notes
+from zoe.backends.docker.output import Output
+from zoe.backends.peers import counts_by_service
+from zoe.model.cluster import Node, Observation, ObservedInstance
+from zoe.model.engines import EngineSpec
+from zoe.model.execution import Execution, ServiceInstance
+from zoe.model.launch import Place, launch
+from zoe.model.logs import log_folder
+from zoe.model.resources import Resources
+from zoe.model.zapp import Service, ZApp
+
+HALF_DONE_SECONDS = 120.0
+"""What was created so long ago and not started is removed: no master is still about to."""
+WATCH_MAX = 10_000
+"""Changes that wait for a slow reader; older ones are dropped, the next look finds them."""
+
+
+class DockerBackend:
+    """Runs instances on the machines of ``engines``; each has all folders under the same names.
+
+    ``gpu_driver`` hands GPUs to containers; "none" only tells their ids in variables.
+    """
+
+    name = "docker"
+
+    def __init__(
+        self,
+        deployment: str,
+        data_dir: Path,
+        engines: Sequence[EngineSpec],
+        *,
+        logs_dir: Path,
+        workspaces_dir: Path,
+        gpu_driver: GpuDriver = "nvidia",
+        api_url: str = "",
+    ) -> None:
+        self._deployment = deployment
+        self._notes = Notes(data_dir.absolute() / "docker")
+        self._logs_dir = logs_dir.absolute()
+        self._workspaces_dir = workspaces_dir.absolute()
+        self._gpu_driver = gpu_driver
+        self._api_url = api_url
+        self._hosts = {spec.name: Host(spec, deployment) for spec in engines}
+        self._attempts: dict[Key, Attempt] = {}
+        self._never_started: dict[Key, ObservedInstance] = {}
+        self._starting: dict[Key, ServiceInstance] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._watching: set[asyncio.Queue[ObservedInstance | None]] = set()
+        self._staying: list[asyncio.Task[None]] = []
+
+    async def open(self) -> None:
+        """Find what runs and what ended; an engine that does not answer is tried again later."""
+        self._workspaces_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
+        for note in self._notes.load().values():
+            if note.never_started:
+                self._never_started[note.key] = never_started(note)
+        await asyncio.gather(*(self._try_look(host) for host in self._hosts.values()))
+        self._staying = [asyncio.create_task(self._stay(host)) for host in self._hosts.values()]
+
+    async def close(self) -> None:
+        """Let go; containers go on running."""
+        for queue in self._watching:
+            _put(queue, None)
+        for task in self._staying:
+            task.cancel()
+        await asyncio.gather(*self._staying, return_exceptions=True)
+        await asyncio.gather(*(attempt.close() for attempt in self._attempts.values()))
+        for host in self._hosts.values():
+            await host.engine.close()
+
+    async def shutdown(self, *, grace_seconds: float) -> None:
+        """Stop every attempt and wait for their ends, which the next master will find."""
+        living = [attempt for attempt in self._attempts.values() if attempt.lives]
+        for attempt in living:
+            await attempt.stop(grace_seconds, shrink=False)
+        for attempt in living:
+            await attempt.ended()
+
+    async def start(self, execution: Execution, instance: ServiceInstance) -> None:
+        """Start this attempt; Refused when no engine will ever run it, in words."""
+        key = (instance.id, instance.attempt)
+        async with self._lock(instance.id):
+            if key in self._attempts or key in self._never_started:
+                return
+            service = execution.zapp.service(instance.service)
+            host = self._check(instance, service)
+            self._starting[key] = instance
+            try:
+                config = self._config(execution, instance, service)
+                self._adopt(host, key, await host.start(key, config))
+            finally:
+                del self._starting[key]
+
+    async def stop(
+        self, instance_id: str, attempt: int, *, grace_seconds: float, shrink: bool
+    ) -> None:
+        """Begin to stop it; Retryable while it may be on an engine that does not answer."""
+        key = (instance_id, attempt)
+        async with self._lock(instance_id):
+            if key not in self._attempts:
+                for host in self._hosts.values():
+                    await self._look(host)
+            if key in self._attempts:
+                await self._attempts[key].stop(grace_seconds, shrink=shrink)
+            elif key not in self._never_started:
+                note = Note(instance_id, attempt, never_started=True)
+                self._notes.save(note)
+                self._never_started[key] = never_started(note)
+                self._tell(self._never_started[key])
+
+    async def resize(self, instance_id: str, attempt: int, limits: Resources) -> None:
+        """Give a running container other limits."""
+        found = self._attempts.get((instance_id, attempt))
+        if found is None or not found.lives:
+            raise Refused("it does not run")
+        engine = self._hosts[found.seen.node].engine
+        await engine.update(found.id, limits_config(limits, limits.cores_milli))
+
+    async def remove(self, instance_id: str, attempt: int) -> None:
+        """Remove the container of a stopped attempt, and its network when it was the last."""
+        key = (instance_id, attempt)
+        found = self._attempts.get(key)
+        if found is not None:
+            if found.lives:
+                raise Retryable("it has not stopped yet")
+            host = self._hosts[found.seen.node]
+            await host.engine.remove(found.id)
+            self._attempts.pop(key, None)
+            execution_id = _execution_of(key)
+            if execution_id not in self._executions(host):
+                await host.remove_network(execution_id)
+        self._never_started.pop(key, None)
+        self._notes.remove(key)
+
+    async def forget(self, execution_id: int) -> None:
+        """Delete the output of an execution."""
+        folder = log_folder(self._logs_dir, execution_id)
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+    async def observe(self) -> Observation:
+        """Return every engine as a node, and every attempt on those that answer."""
+        nodes = await asyncio.gather(*(self._see(host) for host in self._hosts.values()))
+        seen = [
+            attempt.seen
+            for attempt in self._attempts.values()
+            if self._hosts[attempt.seen.node].is_reachable
+        ]
+        return Observation(tuple(nodes), (*seen, *self._never_started.values()))
+
+    async def watch(self) -> AsyncIterator[ObservedInstance]:
+        """Yield what changes."""
+        queue: asyncio.Queue[ObservedInstance | None] = asyncio.Queue(WATCH_MAX)
+        self._watching.add(queue)
+        try:
+            while (change := await queue.get()) is not None:
+                yield change
+        finally:
+            self._watching.discard(queue)
+
+    def describe(self, zapp: ZApp) -> list[str]:
+        """Return what cannot run here, and what is different, for people."""
+        notes = [
+            f"{name} cannot run here: {why_not}"
+            for name, service in zapp.services()
+            if (why_not := _why_not(service)) is not None
+        ]
+        if len(self._hosts) > 1:
+            notes.append("instances on different engines do not reach each other by name")
+        return notes
+
+    # Finding what is there.
+
+    async def _stay(self, host: Host) -> None:
+        """Look whenever something happens on an engine, and when it comes back."""
+        while True:
+            try:
+                async with host.engine.events() as happened:
+                    await self._look(host)
+                    await host.remove_networks(self._executions(host))
+                    async for _ in happened:
+                        await self._look(host)
+            except (Retryable, Refused):
+                await self._try_look(host)
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _see(self, host: Host) -> Node:
+        await self._try_look(host)
+        return await host.node()
+
+    async def _try_look(self, host: Host) -> None:
+        with suppress(Retryable, Refused):  # the host remembers why
+            await self._look(host)
+
+    async def _look(self, host: Host) -> None:
+        """Adopt what is not known yet; remove what was created long ago and never started."""
+        for container in await host.containers():
+            key = key_of(container["Labels"])
+            if key in self._attempts or key in self._starting:
+                continue
+            try:
+                found = await host.engine.inspect(container["Id"])
+            except NotThere:
+                continue  # it was removed meanwhile
+            if key in self._attempts or key in self._starting:
+                continue
+            if found["State"]["Status"] == "created":
+                if time.time() - container["Created"] > HALF_DONE_SECONDS:
+                    await host.engine.remove(found["Id"])
+                continue
+            self._adopt(host, key, found)
+            if self._never_started.pop(key, None) is not None:
+                await self._attempts[key].stop(0, shrink=False)
+
+    def _adopt(self, host: Host, key: Key, container: Body) -> None:
+        """Follow a container that was started; one that another look has found stays as it is."""
+        if key not in self._attempts:
+            note = self._notes.find(key)
+            output = Output(self._logs_dir, key)
+            self._attempts[key] = Attempt(
+                host.engine, container, note, self._notes, output, self._tell
+            )
+            self._attempts[key].follow()
+
+    def _executions(self, host: Host) -> set[int]:
+        """Return the executions that have attempts on a host."""
+        return {
+            _execution_of(key)
+            for key, attempt in self._attempts.items()
+            if attempt.seen.node == host.engine.name
+        }
+
+    # What an attempt needs.
+
+    def _check(self, instance: ServiceInstance, service: Service) -> Host:
+        host = self._hosts.get(instance.node)
+        if host is None:
+            raise Refused(f"there is no engine {instance.node or '(none given)'}")
+        if (why_not := _why_not(service)) is not None:
+            raise Refused(f"{instance.service} cannot run on the docker back-end: {why_not}")
+        for (instance_id, number), attempt in self._attempts.items():
+            if instance_id != instance.id:
+                continue
+            if number > instance.attempt:
+                raise Refused(f"attempt {number} of {instance_id} came after it")
+            if attempt.lives:
+                raise Retryable(f"attempt {number} of {instance_id} still runs")
+        self._check_gpus(instance, host)
+        return host
+
+    def _check_gpus(self, instance: ServiceInstance, host: Host) -> None:
+        if missing := sorted(set(instance.gpus) - set(host.engine.spec.gpus)):
+            raise Retryable(f"{instance.node} has no GPU {missing[0]} (any more)")
+        holders = [
+            (attempt.seen.instance_id, attempt.seen.node, attempt.seen.gpus)
+            for attempt in self._attempts.values()
+            if attempt.lives
+        ]
+        holders += [(each.id, each.node, each.gpus) for each in self._starting.values()]
+        for holder, node, gpus in holders:
+            if node == instance.node and (shared := set(gpus).intersection(instance.gpus)):
+                raise Retryable(f"{holder} still has the GPU {min(shared)}")
+
+    def _config(
+        self, execution: Execution, instance: ServiceInstance, service: Service
+    ) -> dict[str, object]:
+        hosts = {
+            f"{name}.{ordinal}": host_name(name, ordinal)
+            for name, count in counts_by_service(execution, instance).items()
+            for ordinal in range(count)
+        }
+        place = Place(self._deployment, hosts, WORKSPACE, self._api_url)
+        what = launch(execution, instance, place)
+        owner = self._owner(execution.owner)
+        return container_config(self._deployment, instance, service, what, owner, self._gpu_driver)
+
+    def _owner(self, name: str) -> Owner:
+        """Return the workspace of a user; an instance runs as whoever owns that folder."""
+        if name in ("", ".", "..") or "/" in name or "\0" in name:
+            raise Refused(f"{name!r} cannot be the name of a workspace")
+        workspace = self._workspaces_dir / name
+        try:
+            workspace.mkdir(mode=0o700, exist_ok=True)
+            owned = workspace.stat()
+        except OSError as error:
+            raise Retryable(f"{workspace} cannot be made: {error.strerror}") from error
+        return Owner(workspace, owned.st_uid, owned.st_gid)
+
+    def _lock(self, instance_id: str) -> asyncio.Lock:
+        """Return what lets calls about one instance happen one after the other."""
+        return self._locks.setdefault(instance_id, asyncio.Lock())
+
+    def _tell(self, seen: ObservedInstance) -> None:
+        for queue in self._watching:
+            _put(queue, seen)
+
+
+def _why_not(service: Service) -> str | None:
+    if not service.image:
+        return "it has no image"
+    if service.volumes:
+        return f"nobody defined the volume {service.volumes[0].name}; use the workspace"
+    return None
+
+
+def _execution_of(key: Key) -> int:
+    return int(key[0].partition("/")[0])
+
+
+def _put(queue: asyncio.Queue[ObservedInstance | None], item: ObservedInstance | None) -> None:
+    if queue.full():
+        queue.get_nowait()
+    queue.put_nowait(item)

@@ -1,0 +1,110 @@
+"""What exactly the engine is asked to create for an attempt."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from zoe.backends.docker.names import host_name, labels, network_name
+from zoe.model.execution import ServiceInstance
+from zoe.model.launch import Launch
+from zoe.model.resources import CORE, Resources
+from zoe.model.zapp import Service
+
+WORKSPACE = "/mnt/workspace"
+"""Where an instance sees its user's workspace."""
+PROCESSES_MAX = 4096
+"""Processes and threads of one instance: a fork bomb ends here."""
+SHARES_OF_CORE = 1024
+HOST_NAME_MAX = 63
+_SHARES_MIN = 2
+_NANO = 10**9
+
+GpuDriver = Literal["nvidia", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The user's workspace on the machine of the engine, and the numbers of who owns it."""
+
+    workspace: Path
+    uid: int
+    gid: int
+
+
+def container_config(
+    deployment: str,
+    instance: ServiceInstance,
+    service: Service,
+    what: Launch,
+    owner: Owner,
+    gpu_driver: GpuDriver,
+) -> dict[str, Any]:
+    """Return the body of the call that creates the container of an attempt."""
+    key = (instance.id, instance.attempt)
+    own_name = host_name(instance.service, instance.ordinal)
+    limits = service.limits or Resources()
+    gpu_ids = ",".join(instance.gpus)
+    environment = {
+        "HOME": WORKSPACE,
+        "ZOE_ADDRESS": own_name,
+        **what.environment,
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        "NVIDIA_VISIBLE_DEVICES": gpu_ids or "void",
+    }
+    if gpu_driver == "none":  # nothing renumbers the devices inside: their ids are those outside
+        environment["CUDA_VISIBLE_DEVICES"] = gpu_ids
+    network = network_name(deployment, instance.execution_id)
+    config: dict[str, Any] = {
+        "Image": service.image,
+        "Env": [f"{name}={value}" for name, value in environment.items()],
+        "Labels": labels(deployment, key, what, instance.gpus),
+        "User": f"{owner.uid}:{owner.gid}",
+        "HostConfig": {
+            "Init": True,
+            "NetworkMode": network,
+            "Binds": [f"{owner.workspace}:{WORKSPACE}"],
+            "LogConfig": {"Type": "json-file", "Config": {}},
+            "RestartPolicy": {"Name": "no"},
+            "CapDrop": ["ALL"],
+            "SecurityOpt": ["no-new-privileges"],
+            "PidsLimit": PROCESSES_MAX,
+            **limits_config(
+                Resources(
+                    service.resources.cores_milli,
+                    limits.memory_bytes or service.resources.memory_bytes,
+                ),
+                quota_milli=limits.cores_milli,
+            ),
+            **({"ShmSize": service.shm_bytes} if service.shm_bytes else {}),
+            **_gpu_config(instance.gpus, gpu_driver),
+        },
+        "NetworkingConfig": {
+            "EndpointsConfig": {network: {"Aliases": [own_name, host_name(instance.service)]}}
+        },
+    }
+    if len(own_name) <= HOST_NAME_MAX:
+        config["Hostname"] = own_name
+    if what.command:
+        # The whole command, and not arguments of what the image says.
+        config |= {"Entrypoint": [what.command[0]], "Cmd": list(what.command[1:])}
+    if what.work_dir:
+        config["WorkingDir"] = what.work_dir
+    return config
+
+
+def limits_config(limits: Resources, quota_milli: int = 0) -> dict[str, int]:
+    """Return memory that is never exceeded, a weight of cores, and a number of them as a limit."""
+    return {
+        "Memory": limits.memory_bytes,
+        "MemorySwap": limits.memory_bytes,
+        "CpuShares": max(limits.cores_milli * SHARES_OF_CORE // CORE, _SHARES_MIN),
+        "NanoCpus": quota_milli * (_NANO // CORE),
+    }
+
+
+def _gpu_config(gpus: Sequence[str], driver: GpuDriver) -> dict[str, Any]:
+    if not gpus or driver == "none":
+        return {}
+    request = {"Driver": driver, "DeviceIDs": list(gpus), "Capabilities": [["gpu"]]}
+    return {"DeviceRequests": [request]}

@@ -1,0 +1,272 @@
+"""One Docker Engine: its calls, each bounded in time, with errors in words."""
+
+import json
+from asyncio import sleep, timeout
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import aiohttp
+from aiodocker import Docker, DockerError
+
+from zoe.backends.base import Refused, Retryable
+from zoe.backends.docker.names import DEPLOYMENT
+from zoe.model.engines import SCHEME, EngineSpec
+
+CALL_SECONDS = 30.0
+CONNECT_SECONDS = 5.0
+LOOK_SECONDS = 10.0
+"""For what is asked again and again: whether it answers, and what is there."""
+_CHUNK_BYTES = 64 * 1024
+_PAUSE_SECONDS = 0.05
+_UNREACHABLE = 900
+"""What the library says in place of a status of HTTP when there is no connection."""
+
+Body = Mapping[str, Any]
+
+
+class Unreachable(Retryable):
+    """The engine does not answer: nobody knows what is on it."""
+
+
+class NotThere(Retryable):
+    """The engine has no such thing."""
+
+
+class Taken(Retryable):
+    """The name, or the thing, is in use."""
+
+
+class Engine:
+    """The calls to one engine; safe for many at once."""
+
+    def __init__(self, spec: EngineSpec, deployment: str) -> None:
+        self.spec = spec
+        self._mine = json.dumps({"label": [f"{DEPLOYMENT}={deployment}"]})
+        self._session: aiohttp.ClientSession | None = None
+        self._docker: Docker
+
+    @property
+    def name(self) -> str:
+        """The name of its node."""
+        return self.spec.name
+
+    async def close(self) -> None:
+        """Let go."""
+        if self._session is not None:
+            await self._docker.close()
+            await self._session.close()
+            self._session = None
+
+    # The machine.
+
+    async def info(self) -> Body:
+        """Return what it tells of itself and its machine."""
+        found: Body = await self._ask("GET", "info", seconds=LOOK_SECONDS)
+        return found
+
+    async def images(self) -> Sequence[Body]:
+        """Return its images, with their names."""
+        found: Sequence[Body] = await self._ask("GET", "images/json", seconds=LOOK_SECONDS)
+        return found
+
+    @asynccontextmanager
+    async def events(self) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Listen: yields a line for each end and removal of a container of this deployment."""
+        filters = {**json.loads(self._mine), "type": ["container"], "event": ["die", "destroy"]}
+        async with self._open("events", {"filters": json.dumps(filters)}) as answer:
+            yield aiter(answer.content)
+
+    # Containers.
+
+    async def containers(self, *, foreign: bool = False) -> Sequence[Body]:
+        """Return those of this deployment in any state, or the running ones of everybody."""
+        params = {} if foreign else {"all": "1", "filters": self._mine}
+        found: Sequence[Body] = await self._ask(
+            "GET", "containers/json", params, seconds=LOOK_SECONDS
+        )
+        return found
+
+    async def inspect(self, container: str) -> Body:
+        """Return all about a container, by name or id; raises NotThere."""
+        found: Body = await self._ask("GET", f"containers/{container}/json", seconds=LOOK_SECONDS)
+        return found
+
+    async def memory_bytes(self, container: str) -> int:
+        """Return what a container uses now."""
+        params = {"stream": "0", "one-shot": "1"}
+        answer = await self._ask(
+            "GET", f"containers/{container}/stats", params, seconds=LOOK_SECONDS
+        )
+        return int(answer.get("memory_stats", {}).get("usage", 0))
+
+    async def create(self, name: str, config: Body) -> str:
+        """Create a container and return its id; raises NotThere (image, network) and Taken."""
+        made = await self._ask("POST", "containers/create", {"name": name}, config)
+        return str(made["Id"])
+
+    async def start(self, container: str) -> None:
+        """Start a container; one that runs already is left alone."""
+        await self._ask("POST", f"containers/{container}/start")
+
+    async def kill(self, container: str, signal: str) -> None:
+        """Send a signal to a container; raises Taken when it does not run, and NotThere."""
+        await self._ask("POST", f"containers/{container}/kill", {"signal": signal})
+
+    async def update(self, container: str, limits: Body) -> None:
+        """Give a container other limits."""
+        await self._ask("POST", f"containers/{container}/update", body=limits)
+
+    async def remove(self, container: str, *, force: bool = False) -> None:
+        """Remove a container that does not run (or any, by force), if it is there."""
+        try:
+            params = {"force": "1" if force else "0", "v": "1"}
+            await self._ask("DELETE", f"containers/{container}", params)
+        except NotThere:
+            pass
+
+    async def run_inside(self, container: str, command: Sequence[str], seconds: float) -> str:
+        """Run a command in a container; return "" when it exits with 0, else what happened.
+
+        Who runs out of time is not waited for: it ends with its container.
+        """
+        # Attached, so that the answer ends with the command.
+        config = {"Cmd": list(command), "AttachStdout": True, "AttachStderr": True}
+        try:
+            made = await self._ask("POST", f"containers/{container}/exec", body=config)
+            async with timeout(max(seconds, 0.0)):
+                body = {"Detach": False, "Tty": False}
+                path = f"exec/{made['Id']}"
+                async with self._open(f"{path}/start", {}, "POST", body) as answer:
+                    while await answer.content.read(_CHUNK_BYTES):
+                        pass  # its output is nobody's
+                while True:
+                    done = await self._ask("GET", f"{path}/json")
+                    if not done["Running"]:
+                        break
+                    await sleep(_PAUSE_SECONDS)  # it closed its output, and goes on
+        except TimeoutError:
+            return f"{command[0]} took too long"
+        except (NotThere, Taken):
+            return "it has ended"
+        except (Refused, Retryable) as error:
+            return str(error)
+        code = done["ExitCode"]
+        return f"{command[0]} exited with {code}" if code else ""
+
+    @asynccontextmanager
+    async def output(
+        self, container: str, *, follow: bool
+    ) -> AsyncIterator[AsyncIterator[tuple[int, bytes]]]:
+        """Open the output from its beginning: yields (1: stdout, 2: stderr) and bytes."""
+        params = {"stdout": "1", "stderr": "1", "follow": "1" if follow else "0"}
+        async with self._open(f"containers/{container}/logs", params) as answer:
+            yield _frames(answer.content)
+
+    # Networks.
+
+    async def networks(self) -> Sequence[Body]:
+        """Return those of this deployment."""
+        found: Sequence[Body] = await self._ask(
+            "GET", "networks", {"filters": self._mine}, seconds=LOOK_SECONDS
+        )
+        return found
+
+    async def create_network(self, name: str, labels: Mapping[str, str]) -> None:
+        """Create a network, unless it is there."""
+        config = {"Name": name, "CheckDuplicate": True, "Driver": "bridge", "Labels": labels}
+        try:
+            await self._ask("POST", "networks/create", body=config)
+        except Taken:
+            pass
+        except (Refused, Retryable) as error:
+            if "address pool" not in str(error):
+                raise
+            raise Retryable(
+                f"{self.name} has no room for another network",
+                hint="give the engine more: `default-address-pools` in its daemon.json",
+            ) from error
+
+    async def remove_network(self, name: str) -> None:
+        """Remove a network, if it is there; raises Refused while it is used."""
+        with suppress(NotThere):
+            await self._ask("DELETE", f"networks/{name}")
+
+    # How it is asked.
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        body: Body | None = None,
+        *,
+        seconds: float = CALL_SECONDS,
+    ) -> Any:
+        try:
+            async with timeout(seconds):
+                async with self._open(path, params or {}, method, body) as answer:
+                    text = await answer.read()
+        except TimeoutError as error:
+            raise Unreachable(f"{self.name} did not answer within {seconds:g} s") from error
+        return json.loads(text) if text else None
+
+    @asynccontextmanager
+    async def _open(
+        self,
+        path: str,
+        params: Mapping[str, str],
+        method: str = "GET",
+        body: Body | None = None,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Ask, and read the answer as it comes. The library has no public way for both."""
+        data = None if body is None else json.dumps(body)
+        try:
+            docker = self._connected()
+            async with docker._query(path, method, params=dict(params), data=data) as answer:
+                try:
+                    yield answer
+                finally:
+                    answer.close()
+        except DockerError as error:
+            raise self._in_words(error) from error
+        except (aiohttp.ClientError, OSError) as error:
+            if isinstance(error, TimeoutError):
+                raise
+            raise Unreachable(f"{self.name} broke off: {error}") from error
+
+    def _connected(self) -> Docker:
+        if self._session is None:
+            # Each output that is followed holds a connection, so their number has no limit here.
+            connector = aiohttp.UnixConnector(self.spec.url.removeprefix(SCHEME), limit=0)
+            waits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
+            self._session = aiohttp.ClientSession(connector=connector, timeout=waits)
+            self._docker = Docker(f"{SCHEME}localhost", connector=connector, session=self._session)
+        return self._docker
+
+    def _in_words(self, error: DockerError) -> Retryable | Refused:
+        said = error.message.strip() or "no reason given"
+        if error.status == _UNREACHABLE:
+            return Unreachable(
+                f"{self.name} cannot be reached at {self.spec.url}",
+                hint="does dockerd run, and may this user use its socket? `zoe doctor` looks.",
+            )
+        if error.status == 404:
+            return NotThere(f"{self.name}: {said}")
+        if error.status == 409:
+            return Taken(f"{self.name}: {said}")
+        kind = Refused if 400 <= error.status < 500 else Retryable
+        return kind(f"{self.name}: {said}")
+
+
+async def _frames(content: aiohttp.StreamReader) -> AsyncIterator[tuple[int, bytes]]:
+    """Take apart what has a header of eight bytes before each part: stream, and length."""
+    while header := await content.read(1):
+        header += await content.readexactly(7)
+        left = int.from_bytes(header[4:])
+        while left:
+            part = await content.read(min(left, _CHUNK_BYTES))
+            if not part:
+                raise aiohttp.ClientPayloadError("the output ended within a part")
+            yield header[0], part
+            left -= len(part)

@@ -1,0 +1,141 @@
+"""One engine as the back-end uses it: creates what an attempt needs, and removes it again."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from zoe.backends.base import Refused, Retryable
+from zoe.backends.docker.engine import Body, Engine, NotThere, Taken, Unreachable
+from zoe.backends.docker.names import (
+    ATTEMPT,
+    DEPLOYMENT,
+    EXECUTION,
+    INSTANCE,
+    Key,
+    container_name,
+    is_whole,
+    network_name,
+)
+from zoe.backends.docker.node import Machine
+from zoe.model.cluster import Node
+from zoe.model.engines import EngineSpec
+
+CONCURRENCY = 8
+"""Containers that one engine starts at once: more only wait for each other there."""
+NETWORK_TRIES = 20
+NETWORK_PAUSE_SECONDS = 0.1
+"""How often, and how long after each other, a network that is used is tried to be removed."""
+
+
+class Host:
+    """An engine with its machine, and the networks of executions on it."""
+
+    def __init__(self, spec: EngineSpec, deployment: str) -> None:
+        self.engine = Engine(spec, deployment)
+        self._deployment = deployment
+        self._machine = Machine(self.engine, deployment)
+        self._why = "nobody has asked it yet"
+        self._free = asyncio.Semaphore(CONCURRENCY)
+        self._using: Counter[int] = Counter()
+        """How many starts of each execution are under way."""
+        self._network_lock = asyncio.Lock()
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether it answered when it was asked last."""
+        return not self._why
+
+    async def containers(self) -> Sequence[Body]:
+        """Return all containers of this deployment; raises Unreachable, which is remembered."""
+        try:
+            found = await self.engine.containers()
+        except (Retryable, Refused) as error:
+            self._why = str(error)
+            raise
+        self._why = ""
+        return [container for container in found if is_whole(container["Labels"])]
+
+    async def node(self) -> Node:
+        """Return the machine as it is, or as it was and that nobody reaches it."""
+        if self.is_reachable:
+            try:
+                await self._machine.look()
+            except (Retryable, Refused) as error:
+                self._why = str(error)
+        return self._machine.unreachable(self._why) if self._why else self._machine.node
+
+    async def start(self, key: Key, config: Mapping[str, Any]) -> Body:
+        """Create and start the container of an attempt, and return all about it.
+
+        Raises Refused and Retryable; then nothing is left, unless the engine does not answer.
+        """
+        async with self._network(int(key[0].partition("/")[0])), self._free:
+            container = await self._create(container_name(self._deployment, key), key, config)
+            try:
+                await self.engine.start(container)
+            except Unreachable:
+                raise  # it may run: the next look finds it
+            except (Retryable, Refused):
+                await self.engine.remove(container, force=True)
+                raise
+            return await self.engine.inspect(container)
+
+    async def remove_network(self, execution_id: int) -> None:
+        """Remove the network of an execution, unless an attempt is just being started in it.
+
+        The engine lets go of the last container a moment after it is removed. What somebody else
+        put a container into stays, until the next master or the next connection.
+        """
+        name = network_name(self._deployment, execution_id)
+        for _ in range(NETWORK_TRIES):
+            async with self._network_lock:
+                if self._using[execution_id]:
+                    return
+                with suppress(Refused):
+                    await self.engine.remove_network(name)
+                    return
+            await asyncio.sleep(NETWORK_PAUSE_SECONDS)
+
+    async def remove_networks(self, used: set[int]) -> None:
+        """Remove the networks that earlier masters left, but for those of the used executions."""
+        for network in await self.engine.networks():
+            execution_id = network["Labels"].get(EXECUTION, "")
+            if execution_id.isdigit() and int(execution_id) not in used:
+                await self.remove_network(int(execution_id))
+
+    async def _create(self, name: str, key: Key, config: Mapping[str, Any]) -> str:
+        try:
+            return await self.engine.create(name, config)
+        except Taken:
+            found = await self.engine.inspect(name)
+        except NotThere as error:
+            if "image" not in str(error).lower():
+                raise
+            raise Retryable(
+                f"{self.engine.name} has no image {config['Image']}",
+                hint="pull or build it on that machine.",
+            ) from error
+        labels = found["Config"]["Labels"] or {}
+        wanted = (self._deployment, key[0], str(key[1]))
+        if tuple(map(labels.get, (DEPLOYMENT, INSTANCE, ATTEMPT))) != wanted:
+            raise Refused(
+                f"{self.engine.name} has another container called {name}, not of this deployment",
+                hint="rename or remove it, or give this deployment another name.",
+            )
+        return str(found["Id"])
+
+    @asynccontextmanager
+    async def _network(self, execution_id: int) -> AsyncIterator[None]:
+        """Keep the network of an execution there meanwhile."""
+        self._using[execution_id] += 1
+        try:
+            async with self._network_lock:
+                name = network_name(self._deployment, execution_id)
+                labels = {DEPLOYMENT: self._deployment, EXECUTION: str(execution_id)}
+                await self.engine.create_network(name, labels)
+            yield
+        finally:
+            self._using[execution_id] -= 1
+            self._using += Counter()  # drops the zeros

@@ -1,0 +1,83 @@
+"""The Docker Engines of a deployment, as the administrator writes them down.
+
+``<name> <address> [cores=8] [memory=16GiB] [gpus=0,1] [labels=ssd,fast]``, several with ``;``
+between them. The address is that of a socket, ``unix:///run/docker.sock``.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from zoe.model import units
+from zoe.model.gpus import parse_gpus
+from zoe.model.resources import CORE
+
+MAX_ENGINES = 1000
+SCHEME = "unix://"
+_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
+_LABEL = re.compile(r"[A-Za-z0-9_./:-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """One engine: the name of its node, its socket, and how much of its machine to give away."""
+
+    name: str
+    url: str
+    cores_milli: int = 0
+    """0: all that the engine tells."""
+    memory_bytes: int = 0
+    """0: nine tenths of what the engine tells."""
+    gpus: tuple[str, ...] = ()
+    labels: frozenset[str] = frozenset()
+
+
+def parse_engines(text: str) -> tuple[EngineSpec, ...]:
+    """Return the engines that ``text`` names; raises ValueError, in words."""
+    found = tuple(_engine(part.split()) for part in text.split(";") if part.strip())
+    for what, values in (
+        ("name", [engine.name for engine in found]),
+        ("address", [engine.url for engine in found]),
+    ):
+        if twice := sorted({value for value in values if values.count(value) > 1}):
+            raise ValueError(f"two engines have the {what} {twice[0]}")
+    if not 1 <= len(found) <= MAX_ENGINES:
+        raise ValueError(f"name between one and {MAX_ENGINES} engines")
+    return found
+
+
+def _engine(words: list[str]) -> EngineSpec:
+    if len(words) < 2 or not _NAME.fullmatch(words[0]):
+        raise ValueError("an engine is a name and an address, as node1 unix:///run/docker.sock")
+    if not (words[1].startswith(f"{SCHEME}/")):
+        raise ValueError(f"{words[1]} is not the address of a socket, as unix:///run/docker.sock")
+    engine = EngineSpec(words[0], words[1])
+    for word in words[2:]:
+        key, equals, value = word.partition("=")
+        if not equals or key not in _FIELDS:
+            raise ValueError(f"{word} is none of cores=, memory=, gpus=, labels=")
+        engine = _FIELDS[key](engine, value)
+    return engine
+
+
+def _with_cores(engine: EngineSpec, value: str) -> EngineSpec:
+    cores = float(value)
+    if not 0 < cores < math.inf:
+        raise ValueError("cores= is a number above zero")
+    return replace(engine, cores_milli=round(cores * CORE))
+
+
+def _with_labels(engine: EngineSpec, value: str) -> EngineSpec:
+    labels = value.split(",")
+    if not all(map(_LABEL.fullmatch, labels)):
+        raise ValueError("labels= are words with commas between")
+    return replace(engine, labels=frozenset(labels))
+
+
+_FIELDS: Mapping[str, Callable[[EngineSpec, str], EngineSpec]] = {
+    "cores": _with_cores,
+    "memory": lambda engine, value: replace(engine, memory_bytes=units.memory_bytes(value)),
+    "gpus": lambda engine, value: replace(engine, gpus=parse_gpus(value)),
+    "labels": _with_labels,
+}

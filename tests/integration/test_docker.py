@@ -1,0 +1,250 @@
+"""What is special to containers, on a real engine; what all back-ends promise is in conformance."""
+
+import os
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from backend_worlds import (
+    NODE,
+    SLEEPS,
+    DockerWorld,
+    Program,
+    end_of,
+    eventually,
+    make_execution,
+    make_instance,
+    output,
+    ready,
+    run,
+    running,
+    seen,
+    start,
+    within,
+)
+from docker_engine import IMAGE, TestEngine
+from zoe.backends.base import Refused, Retryable
+from zoe.backends.docker.backend import DockerBackend
+from zoe.model.execution import ExitReason
+from zoe.model.resources import Resources
+from zoe.model.zapp import CommandCheck, HttpCheck, ShrinkHook, VolumeMount
+
+pytestmark = pytest.mark.component("docker")
+MIB = 2**20
+
+
+@pytest.fixture
+async def world(tmp_path: Path, engine: TestEngine) -> AsyncIterator[DockerWorld]:
+    made = DockerWorld(tmp_path, engine)
+    yield made
+    await made.end()
+
+
+@pytest.fixture
+async def backend(world: DockerWorld) -> DockerBackend:
+    opened = world.backend()
+    await opened.open()
+    return opened
+
+
+async def test_peers_reach_each_other_by_name(world: DockerWorld, backend: DockerBackend) -> None:
+    serves = world.service(Program(listens=8000), ready=within(20, HttpCheck(8000)))
+    asks = (
+        "use IO::Socket::INET; for my $peer (@ARGV) {"
+        " my $s = IO::Socket::INET->new(PeerAddr => $peer, PeerPort => 8000) or die $peer;"
+        ' print $s "GET / HTTP/1.0\\r\\n\\r\\n"; my @said = <$s>; print "$said[-1]\\n" }'
+    )
+    client = replace(
+        world.service(SLEEPS, name="client"),
+        command=("perl", "-e", asks, "${dns.f.s.0}", "s.f"),
+    )
+    execution = make_execution(serves, client)
+    server, caller = make_instance(execution), make_instance(execution, "f.client")
+    await backend.start(execution, server)
+    await seen(backend, server, ready)
+    await backend.start(execution, caller)
+    assert (await end_of(backend, caller)).code == 0
+    assert output(world, caller) == "hello\nhello\n"
+
+
+async def test_the_command_of_a_check_runs_inside(
+    world: DockerWorld, backend: DockerBackend
+) -> None:
+    service = replace(
+        world.service(SLEEPS, ready=within(20, CommandCheck(("test", "-e", "/tmp/ready")))),
+        command=("sh", "-c", "touch /tmp/ready; exec sleep 1000"),
+    )
+    _, instance = await start(backend, service)
+    assert (await seen(backend, instance, ready)).ready
+
+
+@pytest.mark.parametrize("closed", ["", ">&- 2>&-"])
+async def test_a_check_that_fails_in_the_end_has_failed(
+    world: DockerWorld, backend: DockerBackend, closed: str
+) -> None:
+    check = CommandCheck(("sh", "-c", f"exec {closed}; sleep 0.2; exit 7"))
+    _, instance = await start(backend, world.service(SLEEPS, ready=within(1.5, check)))
+    exit = await end_of(backend, instance)
+    assert exit.reason is ExitReason.NOT_STARTED
+    assert "sh exited with 7" in exit.message
+
+
+async def test_the_shrink_hook_runs_inside(world: DockerWorld, backend: DockerBackend) -> None:
+    service = replace(
+        world.service(SLEEPS, shrink=ShrinkHook(("sh", "-c", "echo saved > /mnt/workspace/hook"))),
+        command=("sleep", "1000"),
+    )
+    _, instance = await start(backend, service)
+    await seen(backend, instance, running)
+    await backend.stop(instance.id, 1, grace_seconds=20, shrink=True)
+    assert (await end_of(backend, instance)).signal == 15
+    assert (world.data_dir / "workspaces/ada/hook").read_text() == "saved\n"
+
+
+async def test_the_workspace_belongs_to_its_owner(
+    world: DockerWorld, backend: DockerBackend
+) -> None:
+    workspace = world.data_dir / "workspaces/ada"
+    workspace.mkdir(parents=True)
+    os.chown(workspace, 1234, 2345)
+    service = replace(
+        world.service(SLEEPS), command=("sh", "-c", "touch $ZOE_WORKSPACE/made; id -u; id -g")
+    )
+    _, instance = await start(backend, service)
+    assert (await end_of(backend, instance)).code == 0
+    assert output(world, instance) == "1234\n2345\n"
+    made = (workspace / "made").stat()
+    assert (made.st_uid, made.st_gid) == (1234, 2345)
+
+
+async def test_limits_are_held_by_the_engine_and_can_be_changed(
+    world: DockerWorld, backend: DockerBackend
+) -> None:
+    service = world.service(
+        SLEEPS,
+        resources=Resources(500, 64 * MIB),
+        limits=Resources(1500, 128 * MIB),
+        shm_bytes=16 * MIB,
+    )
+    _, instance = await start(backend, service)
+    limits = world.engine.inspect(world.container(instance))["HostConfig"]
+    assert isinstance(limits, dict)
+    assert (limits["Memory"], limits["MemorySwap"]) == (128 * MIB, 128 * MIB)
+    assert (limits["CpuShares"], limits["NanoCpus"]) == (512, 1_500_000_000)
+    assert limits["ShmSize"] == 16 * MIB
+    assert limits["CapDrop"] == ["ALL"]
+    await backend.resize(instance.id, 1, Resources(2000, 256 * MIB))
+    limits = world.engine.inspect(world.container(instance))["HostConfig"]
+    assert isinstance(limits, dict)
+    assert (limits["Memory"], limits["CpuShares"]) == (256 * MIB, 2048)
+
+
+async def test_who_needs_more_memory_is_said_so(world: DockerWorld, backend: DockerBackend) -> None:
+    service = replace(
+        world.service(SLEEPS, resources=Resources(500, 32 * MIB)),
+        command=("perl", "-e", "my $all = 'x' x (256 * 2**20); print length $all"),
+    )
+    _, instance = await start(backend, service)
+    exit = await end_of(backend, instance)
+    assert exit.reason is ExitReason.OUT_OF_MEMORY
+    assert "32 MiB" in exit.message
+
+
+async def test_a_command_that_is_not_there_is_said_so(
+    world: DockerWorld, backend: DockerBackend
+) -> None:
+    service = replace(world.service(SLEEPS), command=("no-such-program",))
+    _, instance = await start(backend, service)
+    exit = await end_of(backend, instance)
+    assert (exit.reason, exit.code) == (ExitReason.FAILED, 127)
+    assert "a program was not found" in exit.sentence
+    assert "no-such-program" in output(world, instance, "stderr")
+
+
+async def test_a_missing_image_is_known_before_and_said(
+    world: DockerWorld, backend: DockerBackend
+) -> None:
+    (node,) = (await backend.observe()).nodes
+    assert node.has_image(IMAGE)
+    assert node.has_image(f"docker.io/library/{IMAGE}")
+    assert not node.has_image("debian:potato")
+    with pytest.raises(Retryable, match=f"{NODE} has no image debian:potato"):
+        await start(backend, world.service(SLEEPS, image="debian:potato"))
+    with pytest.raises(Refused, match="no image"):
+        await start(backend, world.service(SLEEPS, image=""))
+
+
+async def test_a_volume_that_nobody_defined_is_refused(
+    world: DockerWorld, backend: DockerBackend
+) -> None:
+    service = world.service(SLEEPS, volumes=(VolumeMount("data", "/data"),))
+    with pytest.raises(Refused, match="volume data"):
+        await start(backend, service)
+
+
+async def test_a_name_that_somebody_else_took_is_left_alone(
+    world: DockerWorld, backend: DockerBackend
+) -> None:
+    execution = make_execution(world.service(SLEEPS))
+    instance = make_instance(execution)
+    name = world.container(instance)
+    world.engine.docker("create", "--name", name, IMAGE, "true")
+    try:
+        with pytest.raises(Refused, match="another container called"):
+            await backend.start(execution, instance)
+        assert world.engine.inspect(name)["State"]
+    finally:
+        world.engine.docker("rm", name)
+        await backend.close()
+        await backend.open()  # removes the network of what did not start
+
+
+async def test_containers_of_others_count_as_used_and_are_left_alone(
+    world: DockerWorld, backend: DockerBackend
+) -> None:
+    limits = ("--cpus", "1.5", "--memory", "64m")
+    theirs = world.engine.docker("run", "-d", *limits, IMAGE, "sleep", "1000")
+    free = world.engine.docker("run", "-d", IMAGE, "sleep", "1000")
+    try:
+        await run(world, backend)
+        (node,) = (await backend.observe()).nodes
+        assert node.foreign.cores_milli == 2500, "without a limit by its weight: one core"
+        assert 64 * MIB < node.foreign.memory_bytes < 96 * MIB, "without a limit what it uses"
+        await backend.shutdown(grace_seconds=1)
+        assert world.engine.docker("ps", "-q", "--no-trunc").split() == [free, theirs]
+    finally:
+        world.engine.docker("rm", "-f", theirs, free)
+
+
+async def test_output_is_copied_once_across_masters(
+    world: DockerWorld, backend: DockerBackend
+) -> None:
+    lines = 20_000
+    script = f"$| = 1; for (1..{lines}) {{ print qq($_\\n); print STDERR qq(e$_\\n) }} sleep 1000"
+    service = replace(world.service(SLEEPS), command=("perl", "-e", script))
+    _, instance = await start(backend, service)
+    await eventually(lambda: output(world, instance) != "")
+    last = backend
+    for _ in range(3):
+        await last.close()
+        last = world.backend()
+        await last.open()
+    await eventually(lambda: output(world, instance).endswith(f"\n{lines}\n"))
+    await eventually(lambda: output(world, instance, "stderr").endswith(f"\ne{lines}\n"))
+    assert output(world, instance).split() == [str(number) for number in range(1, lines + 1)]
+    errors = output(world, instance, "stderr").split()
+    assert errors == [f"e{number}" for number in range(1, lines + 1)]
+
+
+async def test_what_reads_any_bytes_writes_them_whole(
+    world: DockerWorld, backend: DockerBackend
+) -> None:
+    long = "x" * 100_000
+    service = replace(
+        world.service(SLEEPS), command=("perl", "-e", f"print 'x' x {len(long)}, qq(\\nno end)")
+    )
+    _, instance = await start(backend, service)
+    await end_of(backend, instance)
+    assert output(world, instance) == f"{long}\nno end"

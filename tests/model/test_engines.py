@@ -1,0 +1,41 @@
+"""The engines of a deployment as an administrator writes them down."""
+
+import pytest
+
+from zoe.model.engines import EngineSpec, parse_engines
+
+
+def test_an_engine_is_a_name_and_a_socket() -> None:
+    (engine,) = parse_engines("lab unix:///run/docker.sock")
+    assert engine == EngineSpec("lab", "unix:///run/docker.sock")
+
+
+def test_several_engines_give_away_what_is_said() -> None:
+    first, second = parse_engines(
+        "a unix:///a.sock cores=1.5 memory=2GiB gpus=0,1 labels=ssd,big; b unix:///b.sock"
+    )
+    assert (first.cores_milli, first.memory_bytes, first.gpus) == (1500, 2 * 2**30, ("0", "1"))
+    assert first.labels == {"ssd", "big"}
+    assert second.name == "b"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "between one and"),
+        ("lab", "a name and an address"),
+        ("Lab_1 unix:///run/docker.sock", "a name and an address"),
+        ("lab tcp://10.0.0.5:2375", "not the address of a socket"),
+        ("lab unix:///a.sock; lab unix:///b.sock", "two engines have the name lab"),
+        ("a unix:///a.sock; b unix:///a.sock", "two engines have the address"),
+        ("lab unix:///a.sock cores=none", "could not convert"),
+        ("lab unix:///a.sock cores=-1", "above zero"),
+        ("lab unix:///a.sock cores=inf", "above zero"),
+        ("lab unix:///a.sock gpus=0,0", "named twice"),
+        ("lab unix:///a.sock labels=,", "labels="),
+        ("lab unix:///a.sock disk=1", "none of cores="),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_words(text: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        parse_engines(text)
