@@ -108,7 +108,7 @@ class DockerBackend:
             host = self._check(instance, service)
             self._starting[key] = instance
             try:
-                config = self._config(execution, instance, service)
+                config = self._config(execution, instance, service, host)
                 self._adopt(host, key, await host.start(key, config))
             finally:
                 del self._starting[key]
@@ -283,7 +283,7 @@ class DockerBackend:
                 raise Retryable(f"{holder} still has the GPU {min(shared)}")
 
     def _config(
-        self, execution: Execution, instance: ServiceInstance, service: Service
+        self, execution: Execution, instance: ServiceInstance, service: Service, host: Host
     ) -> dict[str, object]:
         hosts = {
             f"{name}.{ordinal}": host_name(name, ordinal)
@@ -293,7 +293,10 @@ class DockerBackend:
         place = Place(self._deployment, hosts, WORKSPACE, self._api_url)
         what = launch(execution, instance, place)
         owner = self._owner(execution.owner)
-        return container_config(self._deployment, instance, service, what, owner, self._gpu_driver)
+        publish = bool(host.engine.spec.address)
+        return container_config(
+            self._deployment, instance, service, what, owner, self._gpu_driver, publish=publish
+        )
 
     def _owner(self, name: str) -> Owner:
         """Return the workspace of a user; an instance runs as whoever owns that folder."""
