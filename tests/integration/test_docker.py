@@ -196,6 +196,7 @@ async def test_a_missing_image_is_known_before_and_said(
     assert not node.has_image("debian:potato")
     with pytest.raises(Retryable, match=f"{NODE} has no image debian:potato"):
         await start(backend, world.service(SLEEPS, image="debian:potato"))
+    assert world.engine.things() == world.things_before, "no network of what did not start"
     with pytest.raises(Refused, match="no image"):
         await start(backend, world.service(SLEEPS, image=""))
 
@@ -221,8 +222,6 @@ async def test_a_name_that_somebody_else_took_is_left_alone(
         assert world.engine.inspect(name)["State"]
     finally:
         world.engine.docker("rm", name)
-        await backend.close()
-        await backend.open()  # removes the network of what did not start
 
 
 async def test_containers_of_others_count_as_used_and_are_left_alone(

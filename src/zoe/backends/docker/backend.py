@@ -110,6 +110,9 @@ class DockerBackend:
             try:
                 config = self._config(execution, instance, service, host)
                 self._adopt(host, key, await host.start(key, config))
+            except (Retryable, Refused):
+                await self._drop_network(host, execution.id)
+                raise
             finally:
                 del self._starting[key]
 
@@ -148,9 +151,7 @@ class DockerBackend:
             host = self._hosts[found.seen.node]
             await host.engine.remove(found.id)
             self._attempts.pop(key, None)
-            execution_id = _execution_of(key)
-            if execution_id not in self._executions(host):
-                await host.remove_network(execution_id)
+            await self._drop_network(host, _execution_of(key))
         self._never_started.pop(key, None)
         self._notes.remove(key)
 
@@ -242,6 +243,15 @@ class DockerBackend:
                 host.engine, container, note, self._notes, output, self._tell
             )
             self._attempts[key].follow()
+
+    async def _drop_network(self, host: Host, execution_id: int) -> None:
+        """Remove the network of an execution that has nothing on a host (any more).
+
+        What fails is done at the next connection: nobody waits for it.
+        """
+        if host.is_reachable and execution_id not in self._executions(host):
+            with suppress(Retryable, Refused):
+                await host.remove_network(execution_id)
 
     def _executions(self, host: Host) -> set[int]:
         """Return the executions that have attempts on a host."""
