@@ -282,11 +282,11 @@ class DockerWorld:
         self.opened: list[DockerBackend] = []
         self.things_before = self.engine.things()
 
-    def backend(self, **options: Any) -> DockerBackend:
+    def backend(self, address: str = "", **options: Any) -> DockerBackend:
         backend = DockerBackend(
             self.deployment,
             self.data_dir,
-            [EngineSpec(NODE, self.engine.url, gpus=GPUS)],
+            [EngineSpec(NODE, self.engine.url, gpus=GPUS, address=address)],
             logs_dir=self.logs_dir,
             workspaces_dir=self.data_dir / "workspaces",
             **{"gpu_driver": "none", **options},

@@ -49,6 +49,8 @@ class TestEngine:
         self.folder = cache_folder() / f"engine-{slot}"
         self.socket = self.folder / "docker.sock"
         self.url = f"unix://{self.socket}"
+        self.address = f"10.77.{slot}.2"
+        """Where its published ports are reached."""
         self._slot = slot
         self._space = f"zoe-test-{slot}"
         self._link = f"zoetest{slot}"
@@ -138,7 +140,7 @@ class TestEngine:
     def connect(self) -> None:
         """Make the namespace, with a link to it and a route to its containers."""
         self.disconnect()
-        near, far = f"10.77.{self._slot}.1", f"10.77.{self._slot}.2"
+        near, far = f"10.77.{self._slot}.1", self.address
         self._ip("netns", "add", self._space)
         self._ip(
             *("link", "add", self._link, "type", "veth"),

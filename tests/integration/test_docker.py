@@ -27,9 +27,10 @@ from backend_worlds import (
 from docker_engine import IMAGE, TestEngine
 from zoe.backends.base import Refused, Retryable
 from zoe.backends.docker.backend import DockerBackend
+from zoe.backends.ready import probe_http
 from zoe.model.execution import ExitReason
 from zoe.model.resources import Resources
-from zoe.model.zapp import CommandCheck, HttpCheck, ShrinkHook, VolumeMount
+from zoe.model.zapp import CommandCheck, HttpCheck, Port, ShrinkHook, VolumeMount
 
 pytestmark = pytest.mark.component("docker")
 MIB = 2**20
@@ -67,6 +68,29 @@ async def test_peers_reach_each_other_by_name(world: DockerWorld, backend: Docke
     await backend.start(execution, caller)
     assert (await end_of(backend, caller)).code == 0
     assert output(world, caller) == "hello\nhello\n"
+
+
+async def test_ports_are_published_where_people_reach_the_machine(world: DockerWorld) -> None:
+    backend = world.backend(address=world.engine.address)
+    await backend.open()
+    service = world.service(
+        Program(listens=8000),
+        essential=2,
+        ports=(Port("page", 8000, "http"),),
+        ready=within(20, HttpCheck(8000)),
+    )
+    execution = make_execution(service)
+    reached = set()
+    for ordinal in range(2):
+        instance = make_instance(execution, ordinal=ordinal)
+        await backend.start(execution, instance)
+        found = await seen(backend, instance, ready)
+        assert found.address == world.engine.address
+        ((inside, outside),) = found.published
+        assert inside == 8000
+        assert await probe_http(found.address, outside, "/") == ""
+        reached.add(outside)
+    assert len(reached) == 2, "two instances can listen on the same port"
 
 
 async def test_the_command_of_a_check_runs_inside(
@@ -172,6 +196,7 @@ async def test_a_missing_image_is_known_before_and_said(
     assert not node.has_image("debian:potato")
     with pytest.raises(Retryable, match=f"{NODE} has no image debian:potato"):
         await start(backend, world.service(SLEEPS, image="debian:potato"))
+    assert world.engine.things() == world.things_before, "no network of what did not start"
     with pytest.raises(Refused, match="no image"):
         await start(backend, world.service(SLEEPS, image=""))
 
@@ -197,8 +222,6 @@ async def test_a_name_that_somebody_else_took_is_left_alone(
         assert world.engine.inspect(name)["State"]
     finally:
         world.engine.docker("rm", name)
-        await backend.close()
-        await backend.open()  # removes the network of what did not start
 
 
 async def test_containers_of_others_count_as_used_and_are_left_alone(

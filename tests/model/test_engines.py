@@ -12,11 +12,11 @@ def test_an_engine_is_a_name_and_a_socket() -> None:
 
 def test_several_engines_give_away_what_is_said() -> None:
     first, second = parse_engines(
-        "a unix:///a.sock cores=1.5 memory=2GiB gpus=0,1 labels=ssd,big; b unix:///b.sock"
+        "a unix:///a.sock cores=1.5 memory=2GiB gpus=0,1 labels=ssd,big address=lab.example; b unix:///b.sock"
     )
     assert (first.cores_milli, first.memory_bytes, first.gpus) == (1500, 2 * 2**30, ("0", "1"))
     assert first.labels == {"ssd", "big"}
-    assert second.name == "b"
+    assert (first.address, second.name, second.address) == ("lab.example", "b", "")
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,7 @@ def test_several_engines_give_away_what_is_said() -> None:
         ("lab unix:///a.sock cores=inf", "above zero"),
         ("lab unix:///a.sock gpus=0,0", "named twice"),
         ("lab unix:///a.sock labels=,", "labels="),
+        ("lab unix:///a.sock address=", "name or IP address"),
         ("lab unix:///a.sock disk=1", "none of cores="),
     ],
 )

@@ -247,6 +247,7 @@ def endpoints(execution: Execution) -> list[EndpointView]:
             continue
         host = f"[{instance.address}]" if ":" in instance.address else instance.address
         for port in execution.zapp.service(instance.service).ports:
+            number = instance.port_at_address(port.port)
             found.append(
                 EndpointView(
                     name=port.name,
@@ -254,8 +255,8 @@ def endpoints(execution: Execution) -> list[EndpointView]:
                     instance=instance.id,
                     protocol=port.protocol,
                     host=instance.address,
-                    port=port.port,
-                    url=f"{port.protocol}://{host}:{port.port}",
+                    port=number,
+                    url=f"{port.protocol}://{host}:{number}",
                     ready=instance.ready,
                 )
             )

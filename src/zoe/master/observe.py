@@ -23,7 +23,7 @@ def events_of(observed: ObservedInstance) -> list[Event]:
         return [InstanceStopped(key, attempt, observed.exit or Exit(ExitReason.LOST))]
     events: list[Event] = []
     if observed.status is InstanceStatus.RUNNING:
-        events.append(InstanceStarted(key, attempt, observed.address))
+        events.append(InstanceStarted(key, attempt, observed.address, observed.published))
         if observed.ready:
             events.append(InstanceReady(key, attempt))
     return events

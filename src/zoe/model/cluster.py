@@ -95,6 +95,8 @@ class ObservedInstance:
     exit: Exit | None = None
     gpus: tuple[str, ...] = ()
     """The ids of the GPUs that it was started with."""
+    published: tuple[tuple[int, int], ...] = ()
+    """Its ports that have another number at ``address``, each with that number."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The Docker Engines of a deployment, as the administrator writes them down.
 
-``<name> <address> [cores=8] [memory=16GiB] [gpus=0,1] [labels=ssd,fast]``, several with ``;``
-between them. The address is that of a socket, ``unix:///run/docker.sock``.
+``<name> <socket> [cores=8] [memory=16GiB] [gpus=0,1] [labels=ssd,fast] [address=10.0.0.5]``,
+several with ``;`` between them. The socket is as ``unix:///run/docker.sock``.
 """
 
 import math
@@ -16,6 +16,7 @@ from zoe.model.resources import CORE
 MAX_ENGINES = 1000
 SCHEME = "unix://"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
+_ADDRESS = re.compile(r"[A-Za-z0-9.:-]{1,253}")
 _LABEL = re.compile(r"[A-Za-z0-9_./:-]{1,64}")
 
 
@@ -31,6 +32,8 @@ class EngineSpec:
     """0: nine tenths of what the engine tells."""
     gpus: tuple[str, ...] = ()
     labels: frozenset[str] = frozenset()
+    address: str = ""
+    """Where people on other machines reach this one; empty: no ports are published."""
 
 
 def parse_engines(text: str) -> tuple[EngineSpec, ...]:
@@ -56,7 +59,7 @@ def _engine(words: list[str]) -> EngineSpec:
     for word in words[2:]:
         key, equals, value = word.partition("=")
         if not equals or key not in _FIELDS:
-            raise ValueError(f"{word} is none of cores=, memory=, gpus=, labels=")
+            raise ValueError(f"{word} is none of {'=, '.join(_FIELDS)}=")
         engine = _FIELDS[key](engine, value)
     return engine
 
@@ -75,9 +78,16 @@ def _with_labels(engine: EngineSpec, value: str) -> EngineSpec:
     return replace(engine, labels=frozenset(labels))
 
 
+def _with_address(engine: EngineSpec, value: str) -> EngineSpec:
+    if not _ADDRESS.fullmatch(value):
+        raise ValueError("address= is the name or IP address of the machine")
+    return replace(engine, address=value)
+
+
 _FIELDS: Mapping[str, Callable[[EngineSpec, str], EngineSpec]] = {
     "cores": _with_cores,
     "memory": lambda engine, value: replace(engine, memory_bytes=units.memory_bytes(value)),
     "gpus": lambda engine, value: replace(engine, gpus=parse_gpus(value)),
     "labels": _with_labels,
+    "address": _with_address,
 }

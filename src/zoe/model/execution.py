@@ -224,11 +224,17 @@ class ServiceInstance:
     exit: Exit | None = None
     gpus: tuple[str, ...] = ()
     """The ids of the GPUs of its node that are its own for as long as it holds room there."""
+    published: tuple[tuple[int, int], ...] = ()
+    """Its ports that have another number at ``address``, each with that number."""
 
     @property
     def id(self) -> str:
         """The id, unique in the deployment: ``17/spark.worker/3``."""
         return instance_id(self.execution_id, self.service, self.ordinal)
+
+    def port_at_address(self, port: int) -> int:
+        """Return the number under which a port of it is reached at ``address``."""
+        return dict(self.published).get(port, port)
 
     @property
     def is_placed(self) -> bool:

@@ -46,11 +46,12 @@ class ScaleRequested:
 
 @dataclass(frozen=True, slots=True)
 class InstanceStarted:
-    """The back-end has it running, at ``address``."""
+    """The back-end has it running, at ``address``; ``published`` as in the instance."""
 
     instance_id: str
     attempt: int
     address: str = ""
+    published: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from zoe.model.execution import (
 from zoe.model.zapp import Condition
 from zoe.scheduler import words
 from zoe.scheduler.decisions import StartInstance, StopInstance
+from zoe.scheduler.events import InstanceReady, InstanceStarted
 from zoe.scheduler.record import Record, is_completed
 from zoe.scheduler.state import State
 
@@ -131,17 +132,24 @@ def stop_again(state: State, rules: Rules, record: Record, instance: ServiceInst
 
 
 def report_started(
-    state: State, record: Record, instance: ServiceInstance, address: str = "", *, ready: bool
+    state: State,
+    record: Record,
+    instance: ServiceInstance,
+    event: InstanceStarted | InstanceReady,
 ) -> None:
-    """Take over that an instance runs, and whether it is ready."""
+    """Take over that an instance runs and where, or that it is ready."""
     if instance.status not in _ALIVE:
         return
     was_running = instance.status is InstanceStatus.RUNNING
+    reached = (instance.address, instance.published)
+    if isinstance(event, InstanceStarted) and event.address:
+        reached = (event.address, event.published)
     running = replace(
         instance,
         status=InstanceStatus.RUNNING,
-        ready=instance.ready or ready,
-        address=address or instance.address,
+        ready=instance.ready or isinstance(event, InstanceReady),
+        address=reached[0],
+        published=reached[1],
         started_at=instance.started_at if was_running else state.now,
     )
     if running != instance:
@@ -357,6 +365,7 @@ def next_attempt(
         gpus=gpus,
         attempt=stopped.attempt + 1,
         address="",
+        published=(),
         placed_at=placed_at,
         started_at=None,
         stopped_at=None,

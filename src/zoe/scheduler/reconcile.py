@@ -100,8 +100,9 @@ def _difference(instance: ServiceInstance, seen: ObservedInstance) -> list[Event
     if seen.status is not InstanceStatus.RUNNING or instance.status is InstanceStatus.STOPPING:
         return []
     events: list[Event] = []
-    if instance.status is InstanceStatus.STARTING or seen.address != instance.address:
-        events.append(InstanceStarted(*key, seen.address))
+    known = (instance.address, instance.published)
+    if instance.status is InstanceStatus.STARTING or (seen.address, seen.published) != known:
+        events.append(InstanceStarted(*key, seen.address, seen.published))
     if seen.ready and not instance.ready:
         events.append(InstanceReady(*key))
     return events

@@ -184,10 +184,8 @@ class Scheduler:
                 self._terminate(execution_id, by, delete)
             case ScaleRequested(execution_id, service, elastic, elastic_min):
                 self._scale(execution_id, service, elastic, elastic_min)
-            case InstanceStarted(instance_id, attempt, address):
-                self._instance_started(instance_id, attempt, address, ready=False)
-            case InstanceReady(instance_id, attempt):
-                self._instance_started(instance_id, attempt, "", ready=True)
+            case InstanceStarted() | InstanceReady():
+                self._instance_started(event)
             case InstanceStopped(instance_id, attempt, exit):
                 self._instance_stopped(instance_id, attempt, exit)
             case StartFailed():
@@ -308,12 +306,10 @@ class Scheduler:
                 Cause("scale"),
             )
 
-    def _instance_started(
-        self, instance_id: str, attempt: int, address: str, *, ready: bool
-    ) -> None:
-        if found := self._state.find(instance_id, attempt):
+    def _instance_started(self, event: InstanceStarted | InstanceReady) -> None:
+        if found := self._state.find(event.instance_id, event.attempt):
             record, instance = found
-            lifecycle.report_started(self._state, record, instance, address, ready=ready)
+            lifecycle.report_started(self._state, record, instance, event)
             self._look_at(record)
 
     def _instance_stopped(self, instance_id: str, attempt: int, exit: Exit) -> None:

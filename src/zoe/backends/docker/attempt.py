@@ -57,14 +57,16 @@ class Attempt:
         self._ended = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         stopping = note.kill_at is not None
+        self._inside = _address(container)
         self.seen = ObservedInstance(
             note.instance_id,
             note.attempt,
             engine.name,
             InstanceStatus.STOPPING if stopping else InstanceStatus.RUNNING,
             ready=not stopping and (self._check is None or note.ready),
-            address=_address(container),
+            address=engine.spec.address or self._inside,
             gpus=gpus_of(labels),
+            published=_published(container) if engine.spec.address else (),
         )
 
     @property
@@ -180,9 +182,9 @@ class Attempt:
     async def _probe(self, ready: ReadyCheck, seconds: float) -> str:
         match ready.check:
             case HttpCheck(port=port, path=path):
-                return await probe_http(self.seen.address, port, path, seconds)
+                return await probe_http(self._inside, port, path, seconds)
             case TcpCheck(port=port):
-                return await probe_tcp(self.seen.address, port, seconds)
+                return await probe_tcp(self._inside, port, seconds)
             case CommandCheck(command=command):
                 return await self._engine.run_inside(self.id, command, seconds)
 
@@ -263,3 +265,15 @@ def _address(container: Mapping[str, Any]) -> str:
     """Return its address in the network of its execution; empty once it has ended."""
     networks = container["NetworkSettings"]["Networks"].values()
     return next((network["IPAddress"] for network in networks), "")
+
+
+def _published(container: Mapping[str, Any]) -> tuple[tuple[int, int], ...]:
+    """Return the ports that are published, each with its number on the machine of the engine."""
+    ports = container["NetworkSettings"]["Ports"] or {}
+    return tuple(
+        sorted(
+            (int(name.partition("/")[0]), int(bindings[0]["HostPort"]))
+            for name, bindings in ports.items()
+            if bindings
+        )
+    )

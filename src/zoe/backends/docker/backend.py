@@ -108,8 +108,11 @@ class DockerBackend:
             host = self._check(instance, service)
             self._starting[key] = instance
             try:
-                config = self._config(execution, instance, service)
+                config = self._config(execution, instance, service, host)
                 self._adopt(host, key, await host.start(key, config))
+            except (Retryable, Refused):
+                await self._drop_network(host, execution.id)
+                raise
             finally:
                 del self._starting[key]
 
@@ -148,9 +151,7 @@ class DockerBackend:
             host = self._hosts[found.seen.node]
             await host.engine.remove(found.id)
             self._attempts.pop(key, None)
-            execution_id = _execution_of(key)
-            if execution_id not in self._executions(host):
-                await host.remove_network(execution_id)
+            await self._drop_network(host, _execution_of(key))
         self._never_started.pop(key, None)
         self._notes.remove(key)
 
@@ -243,6 +244,15 @@ class DockerBackend:
             )
             self._attempts[key].follow()
 
+    async def _drop_network(self, host: Host, execution_id: int) -> None:
+        """Remove the network of an execution that has nothing on a host (any more).
+
+        What fails is done at the next connection: nobody waits for it.
+        """
+        if host.is_reachable and execution_id not in self._executions(host):
+            with suppress(Retryable, Refused):
+                await host.remove_network(execution_id)
+
     def _executions(self, host: Host) -> set[int]:
         """Return the executions that have attempts on a host."""
         return {
@@ -283,7 +293,7 @@ class DockerBackend:
                 raise Retryable(f"{holder} still has the GPU {min(shared)}")
 
     def _config(
-        self, execution: Execution, instance: ServiceInstance, service: Service
+        self, execution: Execution, instance: ServiceInstance, service: Service, host: Host
     ) -> dict[str, object]:
         hosts = {
             f"{name}.{ordinal}": host_name(name, ordinal)
@@ -293,7 +303,10 @@ class DockerBackend:
         place = Place(self._deployment, hosts, WORKSPACE, self._api_url)
         what = launch(execution, instance, place)
         owner = self._owner(execution.owner)
-        return container_config(self._deployment, instance, service, what, owner, self._gpu_driver)
+        publish = bool(host.engine.spec.address)
+        return container_config(
+            self._deployment, instance, service, what, owner, self._gpu_driver, publish=publish
+        )
 
     def _owner(self, name: str) -> Owner:
         """Return the workspace of a user; an instance runs as whoever owns that folder."""

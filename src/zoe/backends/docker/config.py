@@ -39,8 +39,13 @@ def container_config(
     what: Launch,
     owner: Owner,
     gpu_driver: GpuDriver,
+    *,
+    publish: bool,
 ) -> dict[str, Any]:
-    """Return the body of the call that creates the container of an attempt."""
+    """Return the body of the call that creates the container of an attempt.
+
+    With ``publish``, each of its ports gets a free one of the machine of the engine.
+    """
     key = (instance.id, instance.attempt)
     own_name = host_name(instance.service, instance.ordinal)
     limits = service.limits or Resources()
@@ -83,6 +88,12 @@ def container_config(
             "EndpointsConfig": {network: {"Aliases": [own_name, host_name(instance.service)]}}
         },
     }
+    if publish and service.ports:
+        names = [
+            f"{port.port}/{'udp' if port.protocol == 'udp' else 'tcp'}" for port in service.ports
+        ]
+        config["ExposedPorts"] = {name: {} for name in names}
+        config["HostConfig"]["PortBindings"] = {name: [{"HostPort": ""}] for name in names}
     if len(own_name) <= HOST_NAME_MAX:
         config["Hostname"] = own_name
     if what.command:
