@@ -1,8 +1,11 @@
 """Applications of the formats 0 to 3 in format 4: same services, or an error with its place."""
 
 import json
+import random
 import re
 from collections.abc import Iterator
+from contextlib import suppress
+from copy import deepcopy
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -147,6 +150,7 @@ def test_the_kind(will_end: bool, monitor: bool, ports: list[Any], kind: Kind) -
     ({"replicas": 2}, "services.0.replicas: several replicas of one instance"),
     ({"resources": {"memory": "much"}}, "services.0.resources.memory: must be a number"),
     ({"resources": {"memory": float("nan")}}, "services.0.resources.memory: must be a number"),
+    ({"resources": {"cores": float("inf")}}, "services.0.resources.cores: must be a number"),
     ({"resources": [1]}, "services.0.resources: must be a mapping"),
     ({"ports": [{"name": "UI"}]}, "services.0.ports.0.port_number: must be the number of a port"),
     ({"ports": [[80]]}, "services.0.ports.0: must have a number and a name"),
@@ -168,7 +172,8 @@ def test_what_is_wrong_is_told_with_its_place(fields: dict[str, Any], said: str)
     ('{"version": 4, "services": []}', "there were the formats 0 to 3, but no 4"),
     ('{"zoe": 4}', "zoe: this is format 4 already"),
     ('{"version": 1, "zapps": []}', "this is a manifest of a shop"),
-    ('{"version": 3, "services": []}', "services: is required: at least one"),
+    ('{"version": 3, "services": []}', "has no services: at least one is required"),
+    ('{"version": 3, "services": [[]]}', "has no services: at least one is required"),
     ('{"version": 3, "name": "a", "services": [7]}', "services.0: must be a mapping"),
 ])  # fmt: skip
 def test_what_is_no_old_application(text: str, said: str) -> None:
@@ -178,6 +183,45 @@ def test_what_is_no_old_application(text: str, said: str) -> None:
 def test_two_services_with_one_name_are_refused() -> None:
     (problem,) = refusals(old(3, {"name": "a b"}, {"name": "a-b"}))
     assert "services.1.name: a second service is called a-b" in problem
+
+
+FULL = {
+    "command": "run {user_name}",
+    "essential_count": 1,
+    "total_count": 2,
+    "startup_order": 1,
+    "resources": {"cores": {"min": 1, "max": 2}, "memory": {"min": 64 * MIB, "max": 64 * MIB}},
+    "ports": [{"name": "UI", "port_number": 80, "protocol": "tcp", "url_template": "http://{ip}/"}],
+    "environment": [["A", "{dns_name#s00}"]],
+    "volumes": [{"name": "data", "path": "/srv/data", "read_only": True}, ["/a", "b", False]],
+    "labels": ["ssd"],
+    "constraints": ["constraint:node==n1"],
+}
+STRANGE = (None, True, -1, 1.5, "1e999", 10**40, "", [], {}, "{", "${", "\\", [[]], "9" * 400)
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_whatever_is_wrong_there_is_an_answer(seed: int) -> None:
+    """Some value is another one, or is missing: an application, or all that is wrong in it."""
+    chance = random.Random(seed)
+    values = json.loads(old(3, FULL, FULL | {"monitor": True}))
+    for _ in range(chance.randint(1, 3)):
+        inner: Any = values
+        while True:
+            key = chance.choice(list(inner) if isinstance(inner, dict) else range(len(inner)))
+            if isinstance(inner[key], dict | list) and inner[key] and chance.random() < 0.7:
+                inner = inner[key]
+                continue
+            if chance.random() < 0.2:
+                del inner[key]
+            else:
+                inner[key] = deepcopy(chance.choice(STRANGE))
+            break
+        if not values:
+            break
+    text = json.dumps(values).replace('"1e999"', "1e999")
+    with suppress(ZAppInvalid):
+        convert(text, file="old.json")
 
 
 def test_everything_wrong_is_told_at_once() -> None:

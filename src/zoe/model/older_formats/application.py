@@ -43,6 +43,8 @@ def convert(text: str, *, file: str = "") -> Converted:
     findings.check()
     findings.ignore_others(values, (), _KNOWN)
     entries = list(_entries(values, version, findings))
+    if not entries:
+        findings.refuse((), "has no services: at least one is required")
     findings.check()
     names = _names(entries, findings)
     services: dict[str, Any] = {}
@@ -93,10 +95,7 @@ def _entries(
 ) -> Iterator[tuple[Path, Mapping[str, Any]]]:
     """Yield the services or processes with their places; a generator put lists among them."""
     key = "processes" if "services" not in values and version <= 1 else "services"
-    listed = findings.items(values, key, ())
-    if not listed:
-        findings.refuse((key,), "is required: at least one")
-    for number, entry in enumerate(listed):
+    for number, entry in enumerate(findings.items(values, key, ())):
         if isinstance(entry, list):
             said = "is a list of services: they are read as if they stood beside the others"
             findings.warn((key, number), said)

@@ -1,6 +1,7 @@
 """What is found wrong or strange in an old file, with its place."""
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 from zoe.model.document_nodes import MappingNode, WrittenFloat, WrittenInt, locate, plain
@@ -71,7 +72,7 @@ class Findings:
         """Return a number above 0, or None for one that asks for nothing; refuse what is none."""
         if value is None:
             return None
-        if not isinstance(value, int | float) or isinstance(value, bool) or value != value:
+        if not isinstance(value, int | float) or isinstance(value, bool) or not isfinite(value):
             self.refuse(path, "must be a number")
             return None
         if value <= 0:
