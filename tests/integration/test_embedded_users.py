@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,8 @@ async def test_root_s_cluster_belongs_to_somebody_else(
     cluster = folder / "postgres/cluster"
     assert pwd.getpwuid(cluster.stat().st_uid).pw_name == "nobody"
     for pid in processes_of(folder):
-        assert Path(f"/proc/{pid}").stat().st_uid != 0
+        with suppress(FileNotFoundError):  # a worker of the server that has ended meanwhile
+            assert Path(f"/proc/{pid}").stat().st_uid != 0
 
 
 @pytest.mark.component("root")
