@@ -7,7 +7,8 @@ import shlex
 import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -122,6 +123,23 @@ class World(Protocol):
 
     def peer_name(self, seen: ObservedInstance) -> str:
         """Return the name under which its peers know an instance that was seen."""
+
+
+@asynccontextmanager
+async def hearing(backend: Backend) -> AsyncIterator[list[ObservedInstance]]:
+    """Listen to what a back-end tells meanwhile."""
+    heard: list[ObservedInstance] = []
+
+    async def listen() -> None:
+        async for change in backend.watch():
+            heard.append(change)
+
+    listening = asyncio.create_task(listen())
+    await asyncio.sleep(0)
+    try:
+        yield heard
+    finally:
+        listening.cancel()
 
 
 async def seen(

@@ -10,14 +10,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from zoe.model.codec import to_json
 from zoe.model.errors import Problem, ZAppInvalid, ZoeError
 from zoe.model.limits import MAX_DOCUMENT_BYTES
-from zoe.model.parameters import Parameter
 from zoe.model.rest import ErrorView
 from zoe.model.rest_apps import AppDetail, AppView, ParameterView
 from zoe.model.zapp_yaml import Outline, read_outline, read_zapp
 
 MAX_ENTRIES = 1000
+MAX_README_BYTES = 2**20
+"""What is shown of the text beside an application."""
 
 
 class CatalogueUnusable(ZoeError):
@@ -96,18 +98,11 @@ def view(application: Application) -> AppView:
         title=application.title,
         description=application.description,
         kind=outline.kind if outline else None,
-        parameters=[_parameter_view(one) for one in outline.parameters] if outline else [],
-        errors=[
-            ErrorView(
-                message=problem.message,
-                path=problem.path,
-                file=problem.file,
-                line=problem.line,
-                column=problem.column,
-                hint=problem.hint,
-            )
-            for problem in application.problems
+        parameters=[
+            ParameterView.model_validate(to_json(one))
+            for one in (outline.parameters if outline else ())
         ],
+        errors=[ErrorView.of(problem) for problem in application.problems],
     )
 
 
@@ -116,7 +111,9 @@ def detail(application: Application) -> AppDetail:
     readme = application.file.with_name("README.md")
     return AppDetail(
         **dict(view(application)),
-        readme=_text(readme) if readme.is_file() else "",
+        readme=_beginning(readme, MAX_README_BYTES).decode(errors="replace")
+        if readme.is_file()
+        else "",
         document=_text(application.file),
     )
 
@@ -176,23 +173,15 @@ def _files(folder: Path, name: str) -> list[Path]:
 
 def _text(file: Path) -> str:
     try:
-        with file.open("rb") as stream:
-            # One byte more than allowed is enough to be told that it is too long.
-            return stream.read(MAX_DOCUMENT_BYTES + 1).decode()
-    except OSError as error:
-        raise CatalogueUnusable(f"{file} cannot be read: {error.strerror}") from error
+        # One byte more than allowed is enough to be told that it is too long.
+        return _beginning(file, MAX_DOCUMENT_BYTES + 1).decode()
     except UnicodeDecodeError as error:
         raise CatalogueUnusable(f"{file} is not UTF-8 text: {error.reason}") from error
 
 
-def _parameter_view(one: Parameter) -> ParameterView:
-    return ParameterView(
-        name=one.name,
-        type=one.type,
-        title=one.title,
-        description=one.description,
-        default=one.default,
-        min=one.min,
-        max=one.max,
-        choices=list(one.choices),
-    )
+def _beginning(file: Path, count: int) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            return stream.read(count)
+    except OSError as error:
+        raise CatalogueUnusable(f"{file} cannot be read: {error.strerror}") from error

@@ -105,7 +105,8 @@ async def test_administrators_take_nodes_out_of_service_and_back(
     wrong = await admin.put("/api/v1/nodes/nod-1", json=form)
     assert (wrong.status_code, wrong.json()["code"]) == (404, "not-found")
     assert "node-1" in wrong.json()["hint"]
-    for bad in ({"status": "unreachable"}, {}, form | {"reason": "x" * 201}, form | {"a": 1}):
+    reasons = [form | {"reason": reason} for reason in ("x" * 201, "a\x1b[0m", "two\nlines")]
+    for bad in ({"status": "unreachable"}, {}, form | {"a": 1}, *reasons):
         assert (await admin.put("/api/v1/nodes/node-1", json=bad)).status_code == 422
 
 

@@ -26,7 +26,8 @@ def catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, text in (("mine", APP), ("broken", BROKEN)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "zapp.yaml").write_text(text)
-    (tmp_path / "mine" / "README.md").write_text("# How to use it\n")
+    readme = "# How to use it\n" + "\u00fc" * 40_000 + "\nend\n"
+    (tmp_path / "mine" / "README.md").write_text(readme)
     monkeypatch.setenv("ZOE_ZAPPS_DIR", str(tmp_path))
     return tmp_path
 
@@ -46,7 +47,7 @@ def test_one_is_shown_with_what_its_user_chooses(
     assert main(["apps", "show", "mine"]) == 0
     said = capsys.readouterr().out
     for part in ("mine: My application", "It waits.", "--set n=", "integer 1..", "required",
-                 "small, large", "# How to use it"):  # fmt: skip
+                 "small, large", "# How to use it", "\u00fc\nend"):  # fmt: skip
         assert part in said
     assert main(["apps", "show", "mine", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["document"] == APP

@@ -10,6 +10,7 @@ from backend_worlds import (
     AnyWorld,
     Program,
     eventually,
+    hearing,
     make_execution,
     make_instance,
     output,
@@ -234,24 +235,15 @@ async def test_another_node_is_refused(world: AnyWorld, backend: Backend) -> Non
 
 
 async def test_an_instance_gets_ready(world: AnyWorld, backend: Backend) -> None:
-    heard: list[bool] = []
-
-    async def listen() -> None:
-        async for change in backend.watch():
-            heard.append(change.ready)
-
-    listening = asyncio.create_task(listen())
-    await asyncio.sleep(0)
     execution = make_execution(
         world.service(Program(listens=8000), ready=within(20, TcpCheck(8000)))
     )
     instance = make_instance(execution)
-    await backend.start(execution, instance)
-    await seen(backend, instance, ready)
-    await eventually(lambda: True in heard)
-    assert not heard[0], "it is not ready as soon as it runs"
-    await backend.close()
-    await asyncio.wait_for(listening, 5)
+    async with hearing(backend) as heard:
+        await backend.start(execution, instance)
+        await seen(backend, instance, ready)
+        await eventually(lambda: any(map(ready, heard)))
+    assert not heard[0].ready, "it is not ready as soon as it runs"
 
 
 async def test_who_does_not_get_ready_is_stopped(world: AnyWorld, backend: Backend) -> None:

@@ -18,6 +18,7 @@ from backend_worlds import (
     Program,
     end_of,
     eventually,
+    hearing,
     make_execution,
     make_instance,
     make_world,
@@ -84,45 +85,29 @@ async def test_what_a_killed_agent_watched_is_ended_and_lost(
     await backend.stop(ended.id, 1, grace_seconds=1, shrink=False)
     before = await end_of(backend, ended)
     await eventually(lambda: output(world, lives) == "up\n")
-    heard: list[tuple[str, InstanceStatus]] = []
-
-    async def listen() -> None:
-        async for change in backend.watch():
-            heard.append((change.instance_id, change.status))
-
-    listening = asyncio.create_task(listen())
-    await asyncio.sleep(0)
     killed = await agent_of(world)
-    os.kill(killed, signal.SIGKILL)
-    exit = await end_of(backend, lives)
+    async with hearing(backend) as heard:
+        os.kill(killed, signal.SIGKILL)
+        exit = await end_of(backend, lives)
+        await eventually(lambda: any(one.instance_id == lives.id for one in filter(stopped, heard)))
     assert exit.reason is ExitReason.LOST
     assert "killed" in exit.message
     assert await end_of(backend, ended) == before, "ends that were recorded stay"
     assert await agent_of(world) != killed
     left = [line for line in processes_of(world.data_dir).values() if "daemon" not in line]
     assert not left
-    await eventually(lambda: (lives.id, InstanceStatus.STOPPED) in heard)
     again = make_instance(execution, attempt=2)
     await backend.start(execution, again)
     await seen(backend, again, running)
-    listening.cancel()
 
 
 async def test_the_end_of_the_agent_is_noticed_without_a_call(
     world: ProcessWorld, backend: ProcessBackend
 ) -> None:
     await run(world, backend)
-    heard: list[InstanceStatus] = []
-
-    async def listen() -> None:
-        async for change in backend.watch():
-            heard.append(change.status)
-
-    listening = asyncio.create_task(listen())
-    await asyncio.sleep(0)
-    os.kill(await agent_of(world), signal.SIGKILL)
-    await eventually(lambda: InstanceStatus.STOPPED in heard)
-    listening.cancel()
+    async with hearing(backend) as heard:
+        os.kill(await agent_of(world), signal.SIGKILL)
+        await eventually(lambda: any(map(stopped, heard)))
 
 
 async def test_an_agent_killed_again_and_again_leaves_nothing(

@@ -149,15 +149,7 @@ def problem_response(problem: Problem) -> Response:
 def error_views(problems: Sequence[ZAppProblem]) -> list[ErrorView]:
     """Return what is wrong in a document, in the order of its lines."""
     return [
-        ErrorView(
-            message=each.message,
-            path=each.path,
-            file=each.file,
-            line=each.line,
-            column=each.column,
-            hint=each.hint,
-        )
-        for each in sorted(problems, key=lambda each: (each.line, each.column))
+        ErrorView.of(each) for each in sorted(problems, key=lambda each: (each.line, each.column))
     ]
 
 

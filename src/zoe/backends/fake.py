@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from zoe.backends.base import Refused, Retryable
 from zoe.backends.peers import counts_by_service
+from zoe.backends.watchers import Watchers
 from zoe.model.cluster import Node, NodeStatus, Observation, ObservedInstance
 from zoe.model.execution import Execution, Exit, ExitReason, InstanceStatus, ServiceInstance
 from zoe.model.launch import Launch, Place, launch
@@ -28,8 +29,6 @@ COMPLETED = Exit(ExitReason.COMPLETED, 0)
 
 SIGTERM, SIGKILL = 15, 9
 KILLED = Exit(ExitReason.FAILED, None, SIGKILL)
-WATCH_MAX = 10_000
-"""Changes that wait for a slow reader; older ones are dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +96,7 @@ class FakeEngine:
         """What was run for each attempt that started."""
         self._nodes = {node.name: node for node in nodes}
         self._attempts: dict[tuple[str, int], _Attempt] = {}
-        self._watchers: set[asyncio.Queue[ObservedInstance | None]] = set()
+        self._watchers: list[Watchers] = []
         self._logs_dir = logs_dir
 
     # What happens to the machines.
@@ -213,10 +212,9 @@ class FakeEngine:
             tuple(self._nodes.values()), tuple(one for one in seen if one.node not in hidden)
         )
 
-    def watch(self, queue: "asyncio.Queue[ObservedInstance | None]") -> Callable[[], None]:
-        """Send changes to ``queue`` until the returned function is called."""
-        self._watchers.add(queue)
-        return lambda: self._watchers.discard(queue)
+    def add(self, watchers: Watchers) -> None:
+        """Tell these what changes, too."""
+        self._watchers.append(watchers)
 
     # How instances live.
 
@@ -247,8 +245,8 @@ class FakeEngine:
         attempt.seen = replace(attempt.seen, **changes)  # type: ignore[arg-type]  # its own fields
         if self.silent or not self._is_reachable(attempt.seen.node):
             return
-        for queue in self._watchers:
-            _put(queue, attempt.seen)
+        for watchers in self._watchers:
+            watchers.tell(attempt.seen)
 
     def _after(self, seconds: float, then: Callable[[], None]) -> None:
         if seconds <= 0:
@@ -295,7 +293,8 @@ class FakeBackend:
 
     def __init__(self, engine: FakeEngine | None = None) -> None:
         self._engine = engine or FakeEngine()
-        self._queues: set[asyncio.Queue[ObservedInstance | None]] = set()
+        self._watchers = Watchers()
+        self._engine.add(self._watchers)
 
     async def open(self) -> None:
         """Connect; what earlier masters started is simply there."""
@@ -303,8 +302,7 @@ class FakeBackend:
 
     async def close(self) -> None:
         """Let go; instances go on."""
-        for queue in self._queues:
-            _put(queue, None)
+        self._watchers.close()
 
     async def start(self, execution: Execution, instance: ServiceInstance) -> None:
         """Start this attempt."""
@@ -338,17 +336,9 @@ class FakeBackend:
         """Return the nodes and attempts that can be seen."""
         return await self._call("observe", "", self._engine.observe)
 
-    async def watch(self) -> AsyncIterator[ObservedInstance]:
+    def watch(self) -> AsyncIterator[ObservedInstance]:
         """Yield what changes, unless the engine is silent."""
-        queue: asyncio.Queue[ObservedInstance | None] = asyncio.Queue(WATCH_MAX)
-        leave = self._engine.watch(queue)
-        self._queues.add(queue)
-        try:
-            while (change := await queue.get()) is not None:
-                yield change
-        finally:
-            leave()
-            self._queues.discard(queue)
+        return self._watchers.watch()
 
     def describe(self, zapp: ZApp) -> list[str]:
         """Return what differs here, for people."""
@@ -386,9 +376,3 @@ def _hosts(execution: Execution, instance: ServiceInstance) -> dict[str, str]:
 
 def _call_later(seconds: float, then: Callable[[], None]) -> object:
     return asyncio.get_running_loop().call_later(seconds, then)
-
-
-def _put(queue: "asyncio.Queue[ObservedInstance | None]", item: ObservedInstance | None) -> None:
-    if queue.full():
-        queue.get_nowait()
-    queue.put_nowait(item)

@@ -191,13 +191,13 @@ def apps() -> Call[AppPage]:
 
 def app(name: str) -> Call[AppDetail]:
     """Return an application of the catalogue with its files."""
-    return Call("GET", _account("apps", name), _as(AppDetail))
+    return Call("GET", _named("apps", name), _as(AppDetail))
 
 
 def put_node(name: str, status: str, *, reason: str = "") -> Call[NodeView]:
     """Take a node out of service (``cordoned``, ``draining``), or back (``ready``)."""
     body = _question(NodeForm, status=status, reason=reason)
-    return Call("PUT", _account("nodes", name), _as(NodeView), body=body)
+    return Call("PUT", _named("nodes", name), _as(NodeView), body=body)
 
 
 def validate(
@@ -237,7 +237,7 @@ def users() -> Call[UserPage]:
 
 def user(name: str) -> Call[UserView]:
     """Return what is in force for a user, also for one who was never named."""
-    return Call("GET", _account("users", name), _as(UserView))
+    return Call("GET", _named("users", name), _as(UserView))
 
 
 def put_user(
@@ -253,12 +253,12 @@ def put_user(
     ``run_time``, as ``{"cores": 16, "memory": "64GiB", "run_time": "2h"}``.
     """
     body = _question(UserForm, teams=list(teams), weight=weight, quota=quota)
-    return Call("PUT", _account("users", name), _as(UserView), body=body)
+    return Call("PUT", _named("users", name), _as(UserView), body=body)
 
 
 def remove_user(name: str) -> Call[None]:
     """Forget what a user may have: it is what ``default`` has from then on."""
-    return Call("DELETE", _account("users", name), lambda _: None)
+    return Call("DELETE", _named("users", name), lambda _: None)
 
 
 def teams() -> Call[TeamPage]:
@@ -279,12 +279,12 @@ def put_team(
     """
     parts = {"guaranteed": dict(guaranteed or {}), "quota": dict(quota or {})}
     body = _question(TeamForm, weight=weight, **parts)
-    return Call("PUT", _account("teams", name), _as(TeamView), body=body)
+    return Call("PUT", _named("teams", name), _as(TeamView), body=body)
 
 
 def remove_team(name: str) -> Call[None]:
     """Forget a team; its executions go on."""
-    return Call("DELETE", _account("teams", name), lambda _: None)
+    return Call("DELETE", _named("teams", name), lambda _: None)
 
 
 def whoami() -> Call[WhoView]:
@@ -361,8 +361,8 @@ def _execution(ref: Ref) -> str:
     return f"/executions/{ref}"
 
 
-def _account(kind: str, name: str) -> str:
-    """Return the path of a user, a team, a node or an application."""
+def _named(kind: str, name: str) -> str:
+    """Return the path of what is called by its name: a user, a team, a node, an application."""
     return f"/{kind}/{quote(name, safe='')}"
 
 

@@ -1,16 +1,20 @@
 """What all of the REST interface shares, for the api that answers and for the client that asks.
 
 The routes are listed in ``docs/reference/rest.md``, the shapes of their resources are in
-:mod:`zoe.model.rest_executions`, :mod:`zoe.model.rest_cluster` and :mod:`zoe.model.rest_accounts`.
+:mod:`zoe.model.rest_executions`, :mod:`zoe.model.rest_cluster`, :mod:`zoe.model.rest_accounts` and
+:mod:`zoe.model.rest_apps`.
 Times are ISO 8601 in UTC, memory is in bytes, cores are in thousandths. New fields may appear in
 answers: readers ignore what they do not know. Unknown fields in requests are errors.
 """
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
+
+from zoe.model.codec import to_json
+from zoe.model.errors import Problem as DocumentProblem
 
 API_PREFIX = "/api/v1"
 """What every route of this version begins with."""
@@ -88,6 +92,11 @@ class ErrorView(Answer):
     line: int = 0
     column: int = 0
     hint: str = ""
+
+    @classmethod
+    def of(cls, problem: DocumentProblem) -> Self:
+        """Return what is wrong in a document."""
+        return cls(**to_json(problem))
 
 
 class Problem(Answer):

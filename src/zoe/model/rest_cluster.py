@@ -1,8 +1,8 @@
 """The shapes of machines in the REST interface, and of what would run on them."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from zoe.model.cluster import NodeStatus
 from zoe.model.execution import InstanceStatus
@@ -12,6 +12,12 @@ from zoe.model.zapp import Kind
 
 MAX_REASON = 200
 """Letters that may be said of why a node is out of service."""
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("a reason is one line of text")
+    return text
 
 
 class NodeInstanceView(Answer):
@@ -38,7 +44,7 @@ class NodeForm(Question):
     """Whether a node is in service; ``ready`` takes back what an administrator has said of it."""
 
     status: Literal["ready", "cordoned", "draining"]
-    reason: str = Field(default="", max_length=MAX_REASON)
+    reason: Annotated[str, Field(max_length=MAX_REASON), AfterValidator(_printable)] = ""
 
 
 class NodeView(Answer):

@@ -271,7 +271,10 @@ class Stock:
         self.assume(keep, -sign)
 
     def assume(self, more: Mapping[int, Sequence[int]], sign: int) -> None:
-        """Take it that so much more of each node is coming; with -1 undo that."""
+        """Take it that so much more of each node is coming; with -1 undo that.
+
+        Only for a moment: unlike :meth:`expect`, it does not note that a node has got more room.
+        """
         for node, amounts in more.items():
             delta = self.delta.get(node)
             if delta is None:

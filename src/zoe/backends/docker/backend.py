@@ -23,6 +23,7 @@ from zoe.backends.docker.names import Key, host_name, key_of
 from zoe.backends.docker.notes import Note, Notes
 from zoe.backends.docker.output import Output
 from zoe.backends.peers import counts_by_service
+from zoe.backends.watchers import Watchers
 from zoe.model.cluster import Node, Observation, ObservedInstance
 from zoe.model.engines import EngineSpec
 from zoe.model.execution import Execution, ServiceInstance
@@ -33,8 +34,6 @@ from zoe.model.zapp import Service, ZApp
 
 HALF_DONE_SECONDS = 120.0
 """What was created so long ago and not started is removed: no master is still about to."""
-WATCH_MAX = 10_000
-"""Changes that wait for a slow reader; older ones are dropped, the next look finds them."""
 
 
 class DockerBackend:
@@ -67,7 +66,7 @@ class DockerBackend:
         self._never_started: dict[Key, ObservedInstance] = {}
         self._starting: dict[Key, ServiceInstance] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._watching: set[asyncio.Queue[ObservedInstance | None]] = set()
+        self._watchers = Watchers()
         self._staying: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
@@ -81,8 +80,7 @@ class DockerBackend:
 
     async def close(self) -> None:
         """Let go; containers go on running."""
-        for queue in self._watching:
-            _put(queue, None)
+        self._watchers.close()
         for task in self._staying:
             task.cancel()
         await asyncio.gather(*self._staying, return_exceptions=True)
@@ -131,7 +129,7 @@ class DockerBackend:
                 note = Note(instance_id, attempt, never_started=True)
                 self._notes.save(note)
                 self._never_started[key] = never_started(note)
-                self._tell(self._never_started[key])
+                self._watchers.tell(self._never_started[key])
 
     async def resize(self, instance_id: str, attempt: int, limits: Resources) -> None:
         """Give a running container other limits."""
@@ -170,15 +168,9 @@ class DockerBackend:
         ]
         return Observation(tuple(nodes), (*seen, *self._never_started.values()))
 
-    async def watch(self) -> AsyncIterator[ObservedInstance]:
+    def watch(self) -> AsyncIterator[ObservedInstance]:
         """Yield what changes."""
-        queue: asyncio.Queue[ObservedInstance | None] = asyncio.Queue(WATCH_MAX)
-        self._watching.add(queue)
-        try:
-            while (change := await queue.get()) is not None:
-                yield change
-        finally:
-            self._watching.discard(queue)
+        return self._watchers.watch()
 
     def describe(self, zapp: ZApp) -> list[str]:
         """Return what cannot run here, and what is different, for people."""
@@ -240,7 +232,7 @@ class DockerBackend:
             note = self._notes.find(key)
             output = Output(self._logs_dir, key)
             self._attempts[key] = Attempt(
-                host.engine, container, note, self._notes, output, self._tell
+                host.engine, container, note, self._notes, output, self._watchers.tell
             )
             self._attempts[key].follow()
 
@@ -324,10 +316,6 @@ class DockerBackend:
         """Return what lets calls about one instance happen one after the other."""
         return self._locks.setdefault(instance_id, asyncio.Lock())
 
-    def _tell(self, seen: ObservedInstance) -> None:
-        for queue in self._watching:
-            _put(queue, seen)
-
 
 def _why_not(service: Service) -> str | None:
     if not service.image:
@@ -339,9 +327,3 @@ def _why_not(service: Service) -> str | None:
 
 def _execution_of(key: Key) -> int:
     return int(key[0].partition("/")[0])
-
-
-def _put(queue: asyncio.Queue[ObservedInstance | None], item: ObservedInstance | None) -> None:
-    if queue.full():
-        queue.get_nowait()
-    queue.put_nowait(item)

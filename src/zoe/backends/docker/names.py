@@ -3,8 +3,9 @@
 import json
 from collections.abc import Mapping
 
+from zoe.model.codec import from_json, to_json
 from zoe.model.launch import Launch
-from zoe.model.zapp import CommandCheck, HttpCheck, ReadyCheck, TcpCheck
+from zoe.model.zapp import ReadyCheck
 
 DEPLOYMENT = "zoe.deployment"
 EXECUTION = "zoe.execution"
@@ -42,7 +43,7 @@ def labels(deployment: str, key: Key, what: Launch, gpus: tuple[str, ...]) -> di
         INSTANCE: key[0],
         ATTEMPT: str(key[1]),
         GPUS: ",".join(gpus),
-        READY: _check_text(what.ready),
+        READY: json.dumps(to_json(what.ready)),
         SHRINK: json.dumps(what.shrink_command),
     }
 
@@ -69,32 +70,5 @@ def shrink_of(labelled: Mapping[str, str]) -> tuple[str, ...]:
 
 def check_of(labelled: Mapping[str, str]) -> ReadyCheck | None:
     """Return the ready check of a container with these labels."""
-    fields = json.loads(labelled[READY])
-    if fields is None:
-        return None
-    check: CommandCheck | HttpCheck | TcpCheck
-    match fields["kind"]:
-        case "http":
-            check = HttpCheck(fields["port"], fields["path"])
-        case "tcp":
-            check = TcpCheck(fields["port"])
-        case _:
-            check = CommandCheck(tuple(fields["command"]))
-    return ReadyCheck(check, fields["timeout_seconds"], fields["interval_seconds"])
-
-
-def _check_text(ready: ReadyCheck | None) -> str:
-    if ready is None:
-        return "null"
-    match ready.check:
-        case HttpCheck(port=port, path=path):
-            fields: dict[str, object] = {"kind": "http", "port": port, "path": path}
-        case TcpCheck(port=port):
-            fields = {"kind": "tcp", "port": port}
-        case CommandCheck(command=command):
-            fields = {"kind": "command", "command": command}
-    times = {
-        "timeout_seconds": ready.timeout_seconds,
-        "interval_seconds": ready.interval_seconds,
-    }
-    return json.dumps(fields | times)
+    written = json.loads(labelled[READY])
+    return None if written is None else from_json(ReadyCheck, written)

@@ -1,6 +1,7 @@
 """The machine of an engine as a node: what it has, what others use of it, which images it has."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from zoe.backends.docker.config import SHARES_OF_CORE
@@ -48,17 +49,7 @@ class Machine:
 
     def unreachable(self, why: str) -> Node:
         """Return the node as it was, marked as one that nobody reaches."""
-        node = self.node
-        return Node(
-            node.name,
-            node.capacity,
-            node.foreign,
-            node.labels,
-            NodeStatus.UNREACHABLE,
-            why,
-            node.gpus,
-            node.images,
-        )
+        return replace(self.node, status=NodeStatus.UNREACHABLE, message=why)
 
     async def _used_by_others(self) -> Resources:
         total, seen = Resources(), set()

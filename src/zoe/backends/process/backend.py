@@ -12,6 +12,7 @@ from zoe.backends.peers import counts_by_service
 from zoe.backends.process.capacity import detect_capacity, detect_gpus, gpu_variables
 from zoe.backends.process.connection import Connection
 from zoe.backends.process.frames import Message
+from zoe.backends.watchers import Watchers
 from zoe.model.cluster import Node, Observation, ObservedInstance
 from zoe.model.execution import Execution, Exit, ExitReason, InstanceStatus, ServiceInstance
 from zoe.model.launch import Place, launch
@@ -19,8 +20,6 @@ from zoe.model.logs import log_folder, log_path
 from zoe.model.resources import Resources
 from zoe.model.zapp import ReadyCheck, Service, ZApp
 
-WATCH_MAX = 10_000
-"""Changes that wait for a slow reader; older ones are dropped, the next look finds them."""
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 NO_ISOLATION = "this back-end gives no isolation: every application runs as the user of Zoe itself"
 
@@ -63,7 +62,7 @@ class ProcessBackend:
         self._path = path or f"{Path(sys.executable).parent}:{SYSTEM_PATH}"
         self._shared = shared
         self._api_url = api_url
-        self._watching: set[asyncio.Queue[ObservedInstance | None]] = set()
+        self._watchers = Watchers()
         self._agent = Connection(
             deployment,
             self._data_dir,
@@ -80,8 +79,7 @@ class ProcessBackend:
 
     async def close(self) -> None:
         """Let go of the agent; it and the instances go on."""
-        for queue in self._watching:
-            _put(queue, None)
+        self._watchers.close()
         await self._agent.close()
 
     async def shutdown(self, *, grace_seconds: float) -> None:
@@ -158,15 +156,9 @@ class ProcessBackend:
         node = Node(self._node, self._capacity, message=message, gpus=self._gpus)
         return Observation((node,), tuple(map(self._observed, seen["instances"])))
 
-    async def watch(self) -> AsyncIterator[ObservedInstance]:
+    def watch(self) -> AsyncIterator[ObservedInstance]:
         """Yield what changes; after a reconnection, everything once more."""
-        queue: asyncio.Queue[ObservedInstance | None] = asyncio.Queue(WATCH_MAX)
-        self._watching.add(queue)
-        try:
-            while (change := await queue.get()) is not None:
-                yield change
-        finally:
-            self._watching.discard(queue)
+        return self._watchers.watch()
 
     def describe(self, zapp: ZApp) -> list[str]:
         """Return what differs when ``zapp`` runs here rather than in containers, for people."""
@@ -240,8 +232,7 @@ class ProcessBackend:
         )
 
     def _tell(self, event: Message) -> None:
-        for queue in self._watching:
-            _put(queue, self._observed(event))
+        self._watchers.tell(self._observed(event))
 
 
 def _why_not(service: Service) -> str | None:
@@ -265,9 +256,3 @@ def _check_fields(ready: ReadyCheck | None) -> Message | None:
         "timeout_seconds": ready.timeout_seconds,
         "interval_seconds": ready.interval_seconds,
     }
-
-
-def _put(queue: asyncio.Queue[ObservedInstance | None], item: ObservedInstance | None) -> None:
-    if queue.full():
-        queue.get_nowait()
-    queue.put_nowait(item)

@@ -1,6 +1,5 @@
 """Faults of containers, engines and masters: what runs goes on, and what ended is told."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from backend_worlds import (
     stopped,
     within,
 )
-from docker_engine import IMAGE, TestEngine
+from docker_engine import IMAGE
 from zoe.backends.base import Retryable
 from zoe.backends.docker.backend import DockerBackend
 from zoe.model.cluster import NodeStatus
@@ -30,20 +29,6 @@ from zoe.model.execution import Execution, ExitReason, ServiceInstance
 from zoe.model.zapp import CommandCheck
 
 pytestmark = pytest.mark.component("docker")
-
-
-@pytest.fixture
-async def world(tmp_path: Path, engine: TestEngine) -> AsyncIterator[DockerWorld]:
-    made = DockerWorld(tmp_path, engine)
-    yield made
-    await made.end()
-
-
-@pytest.fixture
-async def backend(world: DockerWorld) -> DockerBackend:
-    opened = world.backend()
-    await opened.open()
-    return opened
 
 
 async def test_a_container_that_is_killed_has_failed(

@@ -1,9 +1,7 @@
 """What is special to containers, on a real engine; what all back-ends promise is in conformance."""
 
 import os
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -24,7 +22,7 @@ from backend_worlds import (
     start,
     within,
 )
-from docker_engine import IMAGE, TestEngine
+from docker_engine import IMAGE
 from zoe.backends.base import Refused, Retryable
 from zoe.backends.docker.backend import DockerBackend
 from zoe.backends.ready import probe_http
@@ -34,20 +32,6 @@ from zoe.model.zapp import CommandCheck, HttpCheck, Port, ShrinkHook, VolumeMoun
 
 pytestmark = pytest.mark.component("docker")
 MIB = 2**20
-
-
-@pytest.fixture
-async def world(tmp_path: Path, engine: TestEngine) -> AsyncIterator[DockerWorld]:
-    made = DockerWorld(tmp_path, engine)
-    yield made
-    await made.end()
-
-
-@pytest.fixture
-async def backend(world: DockerWorld) -> DockerBackend:
-    opened = world.backend()
-    await opened.open()
-    return opened
 
 
 async def test_peers_reach_each_other_by_name(world: DockerWorld, backend: DockerBackend) -> None:
