@@ -27,13 +27,16 @@ async def until(is_so: Callable[[], object], what: str) -> None:
         await asyncio.sleep(0.01)
 
 
-def processes_of(folder: Path) -> set[int]:
-    """Return the living processes that work in the cluster of ``folder``."""
-    found = set()
+def processes_of(folder: Path) -> dict[int, bytes]:
+    """Return the living processes that work in the cluster of ``folder``, and their commands.
+
+    Workers of the server come and go: the command is read with the rest, and not later.
+    """
+    found = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             if (entry / "cwd").readlink() == folder / "postgres/cluster":
-                found.add(int(entry.name))
+                found[int(entry.name)] = (entry / "cmdline").read_bytes()
         except OSError:
             continue
     return found
