@@ -1,7 +1,6 @@
 """A real master on real processes: who uses too much memory is noticed, told, and taken back."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -50,25 +49,25 @@ frameworks:
 pytestmark = [pytest.mark.timeout(300), pytest.mark.component("cgroups")]
 
 
-@pytest.fixture
-def deployment(tmp_path: Path) -> Iterator[Deployment]:
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     settings = {
         "ZOE_PROCESS_MEMORY": "512MiB",
         "ZOE_SAMPLE_SECONDS": "0.3",
         "ZOE_PRESSURE_FREE_MEMORY": "0.3",
         "ZOE_PRESSURE_PAUSE_SECONDS": "3600",
     }
-    with deployment_in(tmp_path, **settings) as found:
+    with deployment_in(tmp_path_factory.mktemp("zoe"), **settings) as found:
         found.zoe("up", "--detach")
         yield found
 
 
-def said(zoe: Zoe, words: str) -> list[HistoryView]:
-    return [entry for entry in zoe.events("app").items if words in entry.message]
+def said(zoe: Zoe, name: str, words: str) -> list[HistoryView]:
+    return [entry for entry in zoe.events(name).items if words in entry.message]
 
 
-def use_of(zoe: Zoe, instance: str) -> InstanceUseView | None:
-    found = zoe.execution_use("app").instances
+def use_of(zoe: Zoe, name: str, instance: str) -> InstanceUseView | None:
+    found = zoe.execution_use(name).instances
     return next((use for use in found if use.id.endswith(instance)), None)
 
 
@@ -76,7 +75,7 @@ def test_a_hungry_elastic_instance_is_taken_back(deployment: Deployment) -> None
     with deployment.client() as zoe:
         drained = deployment.folder / "drained"
         zoe.submit(HUNGRY.replace("DRAINED", str(drained)), name="app")
-        until(lambda: said(zoe, "is short of memory"), what=lambda: zoe.top())
+        until(lambda: said(zoe, "app", "is short of memory"), what=lambda: zoe.top())
         (loss,) = until(lambda: zoe.why("app").losses)
         assert (loss.service, loss.rule, loss.instances) == ("f.worker", "pressure", 1)
         assert "less than 30% of its memory is free" in loss.message
@@ -89,10 +88,10 @@ def test_a_hungry_elastic_instance_is_taken_back(deployment: Deployment) -> None
         until(lambda: placed() == ["f.main", "f.small"], what=placed)
         (node,) = zoe.nodes().items
         assert node.pressure == "less than 30% of its memory is free"
-        ended = until(lambda: use_of(zoe, "f.worker/0"))
+        ended = until(lambda: use_of(zoe, "app", "f.worker/0"))
         assert ended.peak_bytes > 200 * MIB
         assert ended.core_seconds > 0
-        main = until(lambda: use_of(zoe, "f.main/0"))
+        main = until(lambda: use_of(zoe, "app", "f.main/0"))
         assert 150 * MIB <= main.memory_bytes < 250 * MIB
         hour = zoe.execution_use("app").hour
         assert {point.memory_bytes >= 150 * MIB for point in hour[main.id][-3:]} == {True}
@@ -103,16 +102,17 @@ def test_a_hungry_elastic_instance_is_taken_back(deployment: Deployment) -> None
         assert "less than 30% of its memory is free" in deployment.zoe("nodes")
         assert "f.main/0" in deployment.zoe("top")
         assert deployment.zoe("top", "-o", "name").split()[0].endswith("f.main/0")
+        zoe.stop("app")
 
 
 def test_a_child_that_the_kernel_kills_for_memory_is_told(deployment: Deployment) -> None:
     with deployment.client() as zoe:
-        zoe.submit(CHILD, name="app")
+        zoe.submit(CHILD, name="child")
         (entry, *_) = until(
-            lambda: said(zoe, "needed more than"), what=lambda: zoe.events("app").items
+            lambda: said(zoe, "child", "needed more than"), what=lambda: zoe.events("child").items
         )
         assert "64 MiB" in entry.message
         assert "raise `memory`" in entry.message
-        use = until(lambda: use_of(zoe, "f.main/0"))
+        use = until(lambda: use_of(zoe, "child", "f.main/0"))
         assert use.memory_kills >= 1
         assert use.peak_bytes > 48 * MIB

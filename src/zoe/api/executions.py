@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections import Counter
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
@@ -15,7 +16,7 @@ from zoe.api.logs import delete_logs
 from zoe.api.parts import Parts, parts_of
 from zoe.api.submission import OPENAPI_BODY, Submission, submit
 from zoe.model.amounts import counted
-from zoe.model.execution import ENDED, Execution, ExecutionStatus
+from zoe.model.execution import ENDED, Execution, ExecutionStatus, Reason
 from zoe.model.growth import grows_no_further
 from zoe.model.rest import API_PREFIX
 from zoe.model.rest_executions import ExecutionDetail, ExecutionPage, ScaleRequest, WhyView
@@ -114,12 +115,31 @@ async def why_execution(parts: PartsOf, actor: ActorOf, ref: str) -> WhyView:
     return views.why(execution, history, await curbed(parts, execution))
 
 
-async def curbed(parts: Parts, execution: Execution) -> list[str]:
-    """Say which of its services do not grow for the sake of others."""
+async def curbed(parts: Parts, execution: Execution) -> list[Reason]:
+    """Say why it has fewer elastic instances than wanted, as far as others or nodes are why."""
     if execution.status is not ExecutionStatus.RUNNING:
         return []
     said = grows_no_further(execution, parts.settings.growth_gain)
-    return said if said and await _somebody_waits_for_room(parts) else []
+    if said and not await _somebody_waits_for_room(parts):
+        said = []
+    reasons = [Reason("little-gain", each) for each in said]
+    if _misses_elastic(execution):
+        reasons += [
+            Reason(
+                "node-under-pressure",
+                f"no elastic instance is added to {node.name}: {node.pressure}",
+            )
+            for node in await parts.store.nodes()
+            if node.pressure
+        ]
+    return reasons
+
+
+def _misses_elastic(execution: Execution) -> bool:
+    has = Counter(
+        each.service for each in execution.instances if each.is_placed and not each.essential
+    )
+    return any(has[name] < execution.elastic_count(name) for name, _ in execution.zapp.services())
 
 
 async def _somebody_waits_for_room(parts: Parts) -> bool:

@@ -77,13 +77,13 @@ def detail(execution: Execution) -> ExecutionDetail:
 
 
 def why(
-    execution: Execution, history: Sequence[HistoryEntry] = (), curbed: Sequence[str] = ()
+    execution: Execution, history: Sequence[HistoryEntry] = (), curbed: Sequence[Reason] = ()
 ) -> WhyView:
     """Return why an execution is where it is, and what its history says was taken from it.
 
-    ``curbed`` says which of its services do not grow for the sake of others.
+    ``curbed`` says why it has fewer elastic instances than wanted.
     """
-    reasons = [*execution.reasons, *(Reason("little-gain", said) for said in curbed)]
+    reasons = [*execution.reasons, *curbed]
     return WhyView(
         execution_id=execution.id,
         name=execution.name,

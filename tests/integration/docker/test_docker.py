@@ -1,5 +1,6 @@
 """What is special to containers, on a real engine; what all back-ends promise is in conformance."""
 
+import asyncio
 import os
 from dataclasses import replace
 
@@ -7,6 +8,7 @@ import pytest
 
 from backend_worlds import (
     NODE,
+    PATIENCE_SECONDS,
     SLEEPS,
     DockerWorld,
     Program,
@@ -255,3 +257,45 @@ async def test_what_reads_any_bytes_writes_them_whole(
     _, instance = await start(backend, service)
     await end_of(backend, instance)
     assert output(world, instance) == f"{long}\nno end"
+
+
+async def test_a_child_that_is_killed_for_memory_is_told(
+    world: DockerWorld, backend: DockerBackend
+) -> None:
+    greedy = "perl -e '$x = q(x); $x x= (200 << 20); sleep 1000'; exec sleep 1000"
+    service = replace(
+        world.service(SLEEPS),
+        command=("sh", "-c", greedy),
+        resources=Resources(100, 64 * MIB),
+    )
+    _, instance = await start(backend, service)
+    await seen(backend, instance, running)
+
+    async def kills() -> int:
+        return sum(each.memory_kills for each in (await backend.sample()).instances)
+
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not await kills():
+            await asyncio.sleep(0.1)
+    (found,) = (await backend.sample()).instances
+    assert (found.instance_id, found.memory_kills) == (instance.id, 1)
+    assert found.peak_bytes > 32 * MIB
+
+
+async def test_an_engine_elsewhere_tells_only_its_containers(
+    world: DockerWorld, backend: DockerBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, instance = await run(world, backend, Program(holds_mib=32))
+    (node,) = (await backend.sample()).nodes
+    assert node.is_machine
+    monkeypatch.setattr("zoe.backends.docker.stats.socket.gethostname", lambda: "elsewhere")
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            found = await backend.sample()
+            (node,) = found.nodes
+            assert not node.is_machine
+            if node.memory_bytes >= 32 * MIB:
+                break
+            await asyncio.sleep(0.05)
+    assert [each.instance_id for each in found.instances] == [instance.id]
+    assert node.memory_bytes >= found.instances[0].memory_bytes
