@@ -301,10 +301,11 @@ class DockerWorld:
         self.things_before = self.engine.things()
 
     def backend(self, address: str = "", **options: Any) -> DockerBackend:
+        engines = [EngineSpec(NODE, self.engine.url, gpus=GPUS, address=address)]
         backend = DockerBackend(
             self.deployment,
             self.data_dir,
-            [EngineSpec(NODE, self.engine.url, gpus=GPUS, address=address)],
+            options.pop("engines", engines),
             logs_dir=self.logs_dir,
             workspaces_dir=self.data_dir / "workspaces",
             **{"gpu_driver": "none", **options},

@@ -71,7 +71,7 @@ class TestEngine:
         assert done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr}"
         return done.stdout.strip()
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
         """Start the daemon, and wait until it answers."""
         assert self._holder is not None
         with (self.folder / "log").open("ab") as log:
@@ -83,6 +83,7 @@ class TestEngine:
                     *("--exec-root", f"{self.folder}/exec", "--pidfile", f"{self.folder}/pid"),
                     *("--cgroup-parent", f"/{self._space}", "--live-restore"),
                     *("--default-address-pool", f"base=10.{80 + self._slot}.0.0/16,size=24"),
+                    *options,
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -86,7 +86,7 @@ class Settings(BaseModel):
     docker_engines: Annotated[str, AfterValidator(_check_engines)] = (
         "docker unix:///var/run/docker.sock"
     )
-    """Docker Engines, `;` between: name, socket, then what docs/howto/docker.md says."""
+    """Docker Engines, `;` between: name, socket or tcp://, then what docs/howto/docker.md says."""
     docker_gpu_driver: Literal["nvidia", "none"] = "nvidia"
     """What gives GPUs to containers; none: their ids are only told, in variables."""
     process_cores: Annotated[float, Field(ge=0)] = 0

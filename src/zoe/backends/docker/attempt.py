@@ -182,11 +182,18 @@ class Attempt:
     async def _probe(self, ready: ReadyCheck, seconds: float) -> str:
         match ready.check:
             case HttpCheck(port=port, path=path):
-                return await probe_http(self._inside, port, path, seconds)
+                return await probe_http(*self._where(port), path, seconds)
             case TcpCheck(port=port):
-                return await probe_tcp(self._inside, port, seconds)
+                return await probe_tcp(*self._where(port), seconds)
             case CommandCheck(command=command):
                 return await self._engine.run_inside(self.id, command, seconds)
+
+    def _where(self, port: int) -> tuple[str, int]:
+        """Return where this machine reaches a port: on another one, as everybody does."""
+        outside = dict(self.seen.published).get(port)
+        if outside is None or self._engine.spec.socket:
+            return self._inside, port
+        return self.seen.address, outside
 
     async def _stop(self, *, shrink: bool) -> None:
         """Run the hook, send SIGTERM, and SIGKILL after the grace, until it has ended."""
