@@ -53,6 +53,11 @@ class Engine:
         """The name of its node."""
         return self.spec.name
 
+    @property
+    def is_here(self) -> bool:
+        """Whether it is that of this machine, which reaches its containers where they are."""
+        return bool(self.spec.socket)
+
     async def close(self) -> None:
         """Let go."""
         if self._session is not None:
@@ -163,7 +168,7 @@ class Engine:
         """Open the output from its beginning: yields (1: stdout, 2: stderr) and bytes."""
         params = {"stdout": "1", "stderr": "1", "follow": "1" if follow else "0"}
         async with self._open(f"containers/{container}/logs", params) as answer:
-            yield _frames(answer.content)
+            yield frames(answer.content)
 
     # Networks.
 
@@ -264,7 +269,7 @@ class Engine:
         return kind(f"{self.name}: {said}")
 
 
-async def _frames(content: aiohttp.StreamReader) -> AsyncIterator[tuple[int, bytes]]:
+async def frames(content: aiohttp.StreamReader) -> AsyncIterator[tuple[int, bytes]]:
     """Take apart what has a header of eight bytes before each part: stream, and length."""
     while header := await content.read(1):
         header += await content.readexactly(7)
