@@ -383,6 +383,11 @@ class SwarmWorld(DockerWorld):
     async def end(self) -> None:
         """End everything; fail when anything is left on any node."""
         await self._end_all()
+        last = self.backend()
+        await last.open()  # a network goes when every node has let go of it
+        name = f"zoe-{self.deployment}-"
+        await eventually(lambda: name not in self.swarm.docker("network", "ls"))
+        await last.close()
         with suppress(AssertionError):
             await eventually(lambda: self.swarm.things() == self.things_before, 20)
         assert self.swarm.things() == self.things_before

@@ -5,32 +5,19 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from zoe.certificates import TLS_HINT, tls_context, tls_problem
 from zoe.cli import deployment
+from zoe.cli.engines import engine_finding, swarm_findings
+from zoe.cli.finding import Finding
 from zoe.cli.ports import port_problem
 from zoe.client import RequestFailed, Zoe
 from zoe.client.credentials import credentials
-from zoe.model.engines import TCP_SCHEME, EngineSpec
 from zoe.model.errors import ZoeError
 from zoe.settings import Origin, Settings
 
 DISK_MIN_BYTES = 1024**3
 CLOCK_MAX_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at; without what is ``needed`` Zoe does not work."""
-
-    what: str
-    ok: bool
-    found: str
-    try_: str = ""
-    needed: bool = True
 
 
 def examine(settings: Settings, origins: Mapping[str, Origin]) -> list[Finding]:
@@ -40,52 +27,15 @@ def examine(settings: Settings, origins: Mapping[str, Origin]) -> list[Finding]:
     findings = [_python()]
     if local:
         findings += [_setpriv(), _postgres(settings), _folder(settings), _disk(settings)]
-        if settings.backend == "docker":
+        if settings.backend in ("docker", "swarm"):
             findings += [engine_finding(engine) for engine in settings.engines]
+            if settings.backend == "swarm" and findings[-len(settings.engines)].ok:
+                findings += swarm_findings(settings.engines)
         else:
             findings += [_cgroups()]
         if running is None:
             findings.append(_port(settings))
     return findings + list(_servers(settings, running is not None or not local))
-
-
-def engine_finding(engine: EngineSpec) -> Finding:
-    """Ask a Docker Engine for its version, as the back-end will, and say what is in the way."""
-    what = f"engine {engine.name}"
-    if engine.socket and not Path(engine.socket).exists():
-        hint = "install and start Docker Engine, or name another socket with docker_engines"
-        return Finding(what, False, f"there is no socket {engine.socket}", hint)
-    if engine.socket and not os.access(engine.socket, os.R_OK | os.W_OK):
-        hint = "become a member of the group of that file, usually docker, and log in again"
-        return Finding(what, False, f"this user may not use {engine.socket}", hint)
-    try:
-        version = ask_engine(engine, "version")
-        said = f"Docker {version['Version']}, API {version['ApiVersion']}, at {engine.url}"
-    except (ZoeError, KeyError) as error:
-        hint = error.hint if isinstance(error, ZoeError) else ""
-        return Finding(what, False, str(error), hint or "start dockerd, or name another socket")
-    if engine.insecure:
-        found = f"{said}, without TLS: whoever reaches that port is root there"
-        return Finding(what, False, found, "give it certificates: tls=FOLDER", needed=False)
-    return Finding(what, True, said)
-
-
-def ask_engine(engine: EngineSpec, path: str) -> Mapping[str, Any]:
-    """Return what an engine answers; raises ZoeError, in words."""
-    import httpx2
-
-    try:
-        place = "localhost" if engine.socket else engine.url.removeprefix(TCP_SCHEME)
-        safe = tls_context(Path(engine.tls)) if engine.tls else False
-        transport = httpx2.HTTPTransport(uds=engine.socket or None, verify=safe)
-        with httpx2.Client(transport=transport, timeout=5.0) as client:
-            address = f"http{'s' if engine.tls else ''}://{place}/{path}"
-            answer: Mapping[str, Any] = client.get(address).raise_for_status().json()
-            return answer
-    except (httpx2.HTTPError, ValueError) as error:
-        if why := tls_problem(error):
-            raise ZoeError(f"{engine.url}: {why}", hint=TLS_HINT) from error
-        raise ZoeError(f"{engine.url} does not answer as a Docker Engine: {error}") from error
 
 
 def _python() -> Finding:

@@ -24,7 +24,7 @@ from certificates import make_certificates
 from docker_engine import TestEngine
 from zoe.backends.base import Retryable
 from zoe.backends.docker.backend import DockerBackend
-from zoe.cli.doctor import engine_finding
+from zoe.cli.engines import engine_finding
 from zoe.model.cluster import NodeStatus
 from zoe.model.engines import EngineSpec, parse_engines
 from zoe.model.zapp import CommandCheck, HttpCheck

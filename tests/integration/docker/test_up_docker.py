@@ -9,7 +9,7 @@ import pytest
 
 from docker_engine import IMAGE, TestEngine
 from stack import Deployment, deployment_in, until
-from zoe.cli.doctor import engine_finding
+from zoe.cli.engines import engine_finding
 from zoe.model.engines import EngineSpec
 
 ZAPP = f"""\

@@ -10,7 +10,8 @@ from zoe.backends.docker.attempt import RETRY_SECONDS
 from zoe.backends.docker.backend import DockerBackend
 from zoe.backends.docker.config import GpuDriver
 from zoe.backends.docker.host import Host
-from zoe.backends.swarm.manager import Manager
+from zoe.backends.docker.names import network_name
+from zoe.backends.swarm.managing import ManagingEngine
 from zoe.backends.swarm.node import NodeHost, spec_of
 from zoe.backends.swarm.service import service_spec
 from zoe.backends.swarm.view import Swarm
@@ -58,7 +59,7 @@ class SwarmBackend(DockerBackend):
             api_url=api_url,
         )
         self._named = {spec.name: spec for spec in engines}
-        self._swarm = Swarm(Manager(engines[0], deployment), deployment)
+        self._swarm = Swarm(ManagingEngine(engines[0], deployment), deployment)
         self._tidy_at = 0.0
 
     async def open(self) -> None:
@@ -125,12 +126,22 @@ class SwarmBackend(DockerBackend):
         for name in self._swarm.nodes:
             await self._look(self._hosts[name])
 
+    async def _drop_network(self, host: Host, execution_id: int) -> None:
+        """Have unused networks removed once the nodes have let go of them: nobody waits for it."""
+        self._tidy_at = 0.0
+
     async def _tidy(self) -> None:
-        """Remove the networks that earlier masters left, and those that could not be removed."""
-        if time.monotonic() >= self._tidy_at and self._hosts:
-            host = next(iter(self._hosts.values()))
-            await host.remove_networks(self._executions(host))
-            self._tidy_at = time.monotonic() + TIDY_SECONDS
+        """Remove the networks of executions that have no attempts any more, if it is time."""
+        now = time.monotonic()
+        if now < self._tidy_at or not self._hosts:
+            return
+        host = next(iter(self._hosts.values()))
+        used = self._executions(host)
+        await host.remove_networks(used, spare=self._swarm.attached)
+        mine = {network_name(self._deployment, execution_id) for execution_id in used}
+        # What is attached and not used is about to be let go.
+        waits = any(network["Name"] not in mine for network in await self._swarm.manager.networks())
+        self._tidy_at = now if waits else now + TIDY_SECONDS
 
     def _executions(self, host: Host) -> set[int]:
         """Return the executions that have attempts anywhere: their networks span all nodes."""

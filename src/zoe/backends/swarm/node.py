@@ -181,6 +181,8 @@ class NodeHost(Host):
         if node is None or not is_up(node):
             raise Retryable(f"the swarm does not reach {self.engine.name}")
         image = config["TaskTemplate"]["ContainerSpec"]["Image"]
+        if image not in (self._images or {}):
+            await self._look_at_images()
         if self._images is not None and image not in self._images:
             raise Retryable(
                 f"{self.engine.name} has no image {image}", hint="pull or build it on that machine."

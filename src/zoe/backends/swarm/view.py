@@ -9,7 +9,7 @@ from typing import Any
 from zoe.backends.base import Refused, Retryable
 from zoe.backends.docker.engine import Body, NotThere
 from zoe.backends.docker.names import DEPLOYMENT, is_whole
-from zoe.backends.swarm.manager import Manager
+from zoe.backends.swarm.managing import ManagingEngine
 from zoe.backends.swarm.task import container_of, node_id_of
 from zoe.model.resources import CORE, Resources
 
@@ -27,6 +27,8 @@ class Sight:
     """By id, those of others, too."""
     tasks: Mapping[str, Body] = field(default_factory=dict)
     """The newest of each service, by the service's id."""
+    attached: frozenset[str] = frozenset()
+    """The names of the networks that a task has on a node that is up, even one being removed."""
     foreign: Mapping[str, Resources] = field(default_factory=dict)
     """What tasks of others have reserved, by the id of the node."""
 
@@ -34,7 +36,7 @@ class Sight:
 class Swarm:
     """What a manager tells, kept while it does not answer."""
 
-    def __init__(self, manager: Manager, deployment: str) -> None:
+    def __init__(self, manager: ManagingEngine, deployment: str) -> None:
         self.manager = manager
         self._deployment = deployment
         self._sight = Sight()
@@ -92,6 +94,11 @@ class Swarm:
         """Return what tasks of others have reserved on a node."""
         return self._sight.foreign.get(node_id, Resources())
 
+    @property
+    def attached(self) -> frozenset[str]:
+        """The names of the networks that tasks have: a node keeps what is removed too soon."""
+        return self._sight.attached
+
     def task(self, service_id: str) -> Body | None:
         """Return the task of a service; None while it has none."""
         return self._sight.tasks.get(service_id)
@@ -102,7 +109,8 @@ class Swarm:
         if service is None:
             raise NotThere(f"{self.manager.name} has no service {service_id}")
         node = self._sight.nodes.get(node_id_of(service))
-        is_down = node is None or not is_up(node)
+        # A manager that has just come back knows nothing of a node ("unknown"): that loses nothing.
+        is_down = node is None or node["Status"]["State"] == "down"
         return container_of(service, self.task(service_id), node_is_down=is_down)
 
 
@@ -115,6 +123,13 @@ def _sight(
     nodes: Sequence[Body], services: Sequence[Body], tasks: Sequence[Body], deployment: str
 ) -> Sight:
     ours = {service["ID"] for service in services if _is_of(service, deployment)}
+    up = {node["ID"] for node in nodes if is_up(node)}
+    attached = {
+        str(each["Network"]["Spec"]["Name"])
+        for task in tasks
+        if task.get("NodeID") in up
+        for each in task.get("NetworksAttachments") or ()
+    }
     newest: dict[str, Body] = {}
     foreign: dict[str, Resources] = {}
     for task in sorted(tasks, key=lambda task: str(task["CreatedAt"])):
@@ -126,6 +141,7 @@ def _sight(
         {node["ID"]: node for node in nodes},
         {service["ID"]: service for service in services},
         newest,
+        frozenset(attached),
         foreign,
     )
 

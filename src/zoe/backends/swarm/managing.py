@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from zoe.backends.docker.engine import LOOK_SECONDS, Body, Engine, NotThere, Taken, frames
 
 
-class Manager(Engine):
+class ManagingEngine(Engine):
     """An engine that is asked as a manager of its swarm."""
 
     async def nodes(self) -> Sequence[Body]:
