@@ -15,7 +15,7 @@ def engine_finding(engine: EngineSpec) -> Finding:
     """Ask a Docker Engine for its version, as the back-end will, and say what is in the way."""
     what = f"engine {engine.name}"
     if engine.socket and not Path(engine.socket).exists():
-        hint = "install and start Docker Engine, or name another socket with docker_engines"
+        hint = "install and start Docker Engine, or name another socket in the settings"
         return Finding(what, False, f"there is no socket {engine.socket}", hint)
     if engine.socket and not os.access(engine.socket, os.R_OK | os.W_OK):
         hint = "become a member of the group of that file, usually docker, and log in again"
@@ -36,7 +36,8 @@ def swarm_findings(engines: Sequence[EngineSpec]) -> Iterator[Finding]:
     """Ask the first engine for the swarm that it manages, and look at each of its nodes."""
     manager = engines[0]
     try:
-        if not _ask(manager, "info").get("Swarm", {}).get("ControlAvailable"):
+        swarm = _ask(manager, "info").get("Swarm", {})
+        if not swarm.get("ControlAvailable"):
             found = f"{manager.name} is no manager of a swarm"
             hint = "`docker swarm init` there, or name a manager first in swarm_engines"
             yield Finding("swarm", False, found, hint)
@@ -45,6 +46,10 @@ def swarm_findings(engines: Sequence[EngineSpec]) -> Iterator[Finding]:
     except ZoeError as error:
         yield Finding("swarm", False, str(error), error.hint)
         return
+    orchestration = swarm.get("Cluster", {}).get("Spec", {}).get("Orchestration", {})
+    if orchestration.get("TaskHistoryRetentionLimit") == 0:
+        found = "the swarm forgets every task that has ended, and how"
+        yield Finding("ended tasks", False, found, "`docker swarm update --task-history-limit 5`")
     names = [node["Description"]["Hostname"] for node in nodes]
     ready = [name for name, node in zip(names, nodes, strict=True) if _is_ready(node)]
     said = f"{len(ready)} of {len(nodes)} nodes are ready"

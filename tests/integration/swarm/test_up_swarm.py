@@ -128,6 +128,11 @@ def test_doctor_asks_the_swarm(deployment: Deployment, swarm: TestSwarm) -> None
     assert found.ok
     assert (nameless.ok, nameless.needed) == (False, False)
     assert WORKERS[0] in nameless.found
+    swarm.docker("swarm", "update", "--task-history-limit", "0")
+    found, *_ = swarm_findings(parse_engines(engines_of(swarm)))
+    swarm.docker("swarm", "update", "--task-history-limit", "5")
+    assert not found.ok
+    assert "forgets" in found.found
     (found,) = swarm_findings(parse_engines(f"w {swarm.nodes[WORKERS[0]].url}"))
     assert not found.ok
     assert "no manager" in found.found
