@@ -26,6 +26,7 @@ from zoe.model.engines import EngineSpec
 from zoe.model.execution import Execution, Exit, ExitReason, InstanceStatus, ServiceInstance
 from zoe.model.logs import log_path
 from zoe.model.resources import CORE, Resources
+from zoe.model.samples import InstanceSample
 from zoe.model.zapp import Framework, Kind, ReadyCheck, Service, ZApp
 
 NODE = "node-a"
@@ -58,6 +59,10 @@ class Program:
     ignores_term: bool = False
     listens: int = 0
     """Serves HTTP on this port of its own address; 0: on none."""
+    holds_mib: int = 0
+    """Has so much memory, besides its own."""
+    works: bool = False
+    """Keeps one core busy."""
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -74,6 +79,10 @@ class Program:
             script.append(f"kill -{self.signal} $$")
         if self.listens:
             script.append(f"exec {serves} {self.listens}")
+        if self.holds_mib:
+            script.append(f"exec perl -e '$x = \"x\" x ({self.holds_mib} << 20); sleep 1000'")
+        if self.works:
+            script.append("while :; do :; done")
         script.append("exec sleep 1000" if self.exit_code is None else f"exit {self.exit_code}")
         return ("sh", "-c", "\n".join(script))
 
@@ -82,6 +91,9 @@ class Program:
         does = Behaviour(
             ready_seconds=0.01 if self.listens else math.inf,
             stop_seconds=math.inf if self.ignores_term else 0.0,
+            uses=lambda: InstanceSample(
+                "", 0, self.holds_mib << 20, time.monotonic() if self.works else 0.0
+            ),
             output=lambda launch: (
                 "".join(
                     [f"{name}={value}\n" for name, value in launch.environment.items()]

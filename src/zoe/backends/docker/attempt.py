@@ -49,6 +49,8 @@ class Attempt:
         told: Told,
     ) -> None:
         self.id = str(container["Id"])
+        self.memory_kills = int(container["State"]["OOMKilled"])
+        """How many of its processes were killed for memory, as far as somebody saw it."""
         self._engine = engine
         self._note = note
         self._notes = notes

@@ -24,6 +24,9 @@ _PAUSE_SECONDS = 0.05
 _UNREACHABLE = 900
 """What the library says in place of a status of HTTP when there is no connection."""
 
+OOM = "oom"
+"""The event that a process in a container was killed for memory."""
+
 Body = Mapping[str, Any]
 
 
@@ -79,8 +82,12 @@ class Engine:
 
     @asynccontextmanager
     async def events(self) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Listen: yields a line for each end and removal of a container of this deployment."""
-        filters = {**json.loads(self._mine), "type": ["container"], "event": ["die", "destroy"]}
+        """Listen: yields a line for what happens to a container of this deployment.
+
+        That is its end, its removal, and that the kernel killed a process of it for memory.
+        """
+        events = ["die", "destroy", OOM]
+        filters = {**json.loads(self._mine), "type": ["container"], "event": events}
         async with self._open("events", {"filters": json.dumps(filters)}) as answer:
             yield aiter(answer.content)
 
@@ -99,13 +106,13 @@ class Engine:
         found: Body = await self._ask("GET", f"containers/{container}/json", seconds=LOOK_SECONDS)
         return found
 
-    async def memory_bytes(self, container: str) -> int:
-        """Return what a container uses now."""
+    async def stats(self, container: str) -> Body:
+        """Return what a container uses now; raises NotThere."""
         params = {"stream": "0", "one-shot": "1"}
-        answer = await self._ask(
+        found: Body = await self._ask(
             "GET", f"containers/{container}/stats", params, seconds=LOOK_SECONDS
         )
-        return int(answer.get("memory_stats", {}).get("usage", 0))
+        return found
 
     async def create(self, name: str, config: Body) -> str:
         """Create a container and return its id; raises NotThere (image, network) and Taken."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from zoe.backends.docker.notes import Note
+from zoe.backends.exits import out_of_memory
 from zoe.model.execution import Exit, ExitReason
 
 NEVER_STARTED = Exit(ExitReason.STOPPED, message="it was stopped before it started")
@@ -33,8 +34,7 @@ def exit_of(container: Mapping[str, Any], note: Note, *, engine_was_away: bool) 
     if note.not_ready:
         return Exit(ExitReason.NOT_STARTED, code, number, note.not_ready)
     if state["OOMKilled"] and code != 0:
-        amount = container["HostConfig"]["Memory"] / 2**20
-        message = f"it needed more than its {amount:.0f} MiB of memory"
+        message = out_of_memory(container["HostConfig"]["Memory"])
         return Exit(ExitReason.OUT_OF_MEMORY, code, number, message)
     if note.kill_at is not None:
         return Exit(ExitReason.STOPPED, code, number)
