@@ -79,12 +79,16 @@ class Settings(BaseModel):
     rpc_hint_seconds: Annotated[float, Field(gt=0)] = 0.25
     """How long the api tries to ring the master after a commit."""
 
-    backend: Literal["process", "docker", "fake"] = "process"
+    backend: Literal["process", "docker", "swarm", "fake"] = "process"
     """What runs the instances: see docs/reference/backends.md."""
     docker_engines: Annotated[str, AfterValidator(_check_engines)] = (
         "docker unix:///var/run/docker.sock"
     )
-    """Docker Engines, `;` between: name, socket, then what docs/howto/docker.md says."""
+    """Docker Engines, `;` between: name, socket or tcp://, then what docs/howto/docker.md says."""
+    swarm_engines: Annotated[str, AfterValidator(_check_engines)] = (
+        "manager unix:///var/run/docker.sock"
+    )
+    """A manager of the swarm, then engines of its nodes, as docker_engines: docs/howto/swarm.md."""
     docker_gpu_driver: Literal["nvidia", "none"] = "nvidia"
     """What gives GPUs to containers; none: their ids are only told, in variables."""
     process_cores: Annotated[float, Field(ge=0)] = 0
@@ -176,8 +180,9 @@ class Settings(BaseModel):
 
     @property
     def engines(self) -> tuple[EngineSpec, ...]:
-        """The Docker Engines."""
-        return parse_engines(self.docker_engines)
+        """The Docker Engines of the back-end."""
+        is_swarm = self.backend == "swarm"
+        return parse_engines(self.swarm_engines if is_swarm else self.docker_engines)
 
     @property
     def process_memory_bytes(self) -> int:

@@ -22,6 +22,7 @@ from zoe.backends.base import Backend, Retryable
 from zoe.backends.docker.backend import DockerBackend
 from zoe.backends.fake import FakeBackend
 from zoe.backends.process.backend import ProcessBackend
+from zoe.backends.swarm.backend import SwarmBackend
 from zoe.catalogue import frameworks
 from zoe.garbage import look_seldom
 from zoe.master.answers import Desk
@@ -143,13 +144,13 @@ async def _lead(store: Store, holder: str, lease_seconds: float) -> int:
         await asyncio.sleep(RETRY_SECONDS)
 
 
-def make_backend(settings: Settings) -> ProcessBackend | DockerBackend | FakeBackend:
+def make_backend(settings: Settings) -> Backend:
     """Build the back-end that the settings name."""
     match settings.backend:
         case "fake":
             return FakeBackend()
-        case "docker":
-            return DockerBackend(
+        case "docker" | "swarm":
+            return (SwarmBackend if settings.backend == "swarm" else DockerBackend)(
                 settings.deployment,
                 settings.data_dir,
                 settings.engines,

@@ -46,6 +46,8 @@ class DockerBackend:
     """
 
     name = "docker"
+    networks_span_nodes = False
+    """Whether instances on different nodes reach each other by name."""
 
     def __init__(
         self,
@@ -59,7 +61,7 @@ class DockerBackend:
         api_url: str = "",
     ) -> None:
         self._deployment = deployment
-        self._notes = Notes(data_dir.absolute() / "docker")
+        self._notes = Notes(data_dir.absolute() / self.name)
         self._logs_dir = logs_dir.absolute()
         self._workspaces_dir = workspaces_dir.absolute()
         self._gpu_driver = gpu_driver
@@ -124,8 +126,7 @@ class DockerBackend:
         key = (instance_id, attempt)
         async with self._lock(instance_id):
             if key not in self._attempts:
-                for host in self._hosts.values():
-                    await self._look(host)
+                await self._look_everywhere()
             if key in self._attempts:
                 await self._attempts[key].stop(grace_seconds, shrink=shrink)
             elif key not in self._never_started:
@@ -191,7 +192,7 @@ class DockerBackend:
             for name, service in zapp.services()
             if (why_not := _why_not(service)) is not None
         ]
-        if len(self._hosts) > 1:
+        if len(self._hosts) > 1 and not self.networks_span_nodes:
             notes.append("instances on different engines do not reach each other by name")
         return notes
 
@@ -210,6 +211,10 @@ class DockerBackend:
             except (Retryable, Refused):
                 await self._try_look(host)
             await asyncio.sleep(RETRY_SECONDS)
+
+    async def _look_everywhere(self) -> None:
+        for host in self._hosts.values():
+            await self._look(host)
 
     def _note_memory_kill(self, line: bytes) -> None:
         event = json.loads(line)
@@ -291,7 +296,7 @@ class DockerBackend:
         if host is None:
             raise Refused(f"there is no engine {instance.node or '(none given)'}")
         if (why_not := _why_not(service)) is not None:
-            raise Refused(f"{instance.service} cannot run on the docker back-end: {why_not}")
+            raise Refused(f"{instance.service} cannot run on the {self.name} back-end: {why_not}")
         for (instance_id, number), attempt in self._attempts.items():
             if instance_id != instance.id:
                 continue
