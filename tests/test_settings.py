@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from zoe.cli.reference import explanations
 from zoe.settings import (
     Settings,
     SettingsInvalid,
-    explanations,
     load_settings,
     settings_files,
     to_environment,

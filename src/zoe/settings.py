@@ -5,15 +5,12 @@ holds it) > ``zoe.toml`` of the working folder > ``~/.config/zoe/config.toml`` >
 ``/etc/zoe/zoe.toml`` > default. An unknown setting is an error.
 """
 
-import ast
 import difflib
-import inspect
 import os
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -296,19 +293,6 @@ def to_environment(settings: Settings) -> dict[str, str]:
         f"ZOE_{name.upper()}": "" if value is None else str(value)
         for name, value in settings
         if name not in SECRETS
-    }
-
-
-def explanations() -> Mapping[str, str]:
-    """Return what each setting means: the text below its field in this module."""
-    fields = ast.parse(inspect.getsource(Settings)).body[0]
-    assert isinstance(fields, ast.ClassDef)
-    return {
-        field.target.id: " ".join(text.value.value.split())
-        for field, text in pairwise(fields.body)
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
-        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
-        if isinstance(text.value.value, str)
     }
 
 

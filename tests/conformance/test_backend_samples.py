@@ -62,4 +62,4 @@ async def test_what_has_ended_is_not_sampled(world: AnyWorld, backend: Backend) 
     await seen(backend, instance, stopped)
     found = await backend.sample()
     assert found.instances == ()
-    assert [node.name for node in found.nodes] == [NODE]
+    assert NODE in {node.name for node in found.nodes}

@@ -1,14 +1,17 @@
 """The reference pages that are made from the code: ``python -m zoe.cli.reference FOLDER``."""
 
+import ast
+import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from typer.main import get_command
 
 from zoe.cli.app import app
-from zoe.settings import SECRETS, Settings, explanations
+from zoe.settings import SECRETS, Settings
 
 MADE = "<!-- Made by `python -m zoe.cli.reference docs/reference`: do not edit. -->"
 WIDTH = 96
@@ -90,6 +93,19 @@ def main(folder: str) -> None:
     """Write the pages into ``folder``."""
     Path(folder, "settings.md").write_text(settings_page())
     Path(folder, "cli.md").write_text(commands_page())
+
+
+def explanations() -> Mapping[str, str]:
+    """Return what each setting means: the text below its field in this module."""
+    fields = ast.parse(inspect.getsource(Settings)).body[0]
+    assert isinstance(fields, ast.ClassDef)
+    return {
+        field.target.id: " ".join(text.value.value.split())
+        for field, text in pairwise(fields.body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
+        if isinstance(text.value.value, str)
+    }
 
 
 if __name__ == "__main__":

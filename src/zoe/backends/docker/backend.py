@@ -223,7 +223,10 @@ class DockerBackend:
                 attempt.memory_kills += attempt.id == event["Actor"]["ID"]
 
     async def _sample(self, host: Host) -> tuple[NodeSample, list[InstanceSample]] | None:
+        """Return what one engine tells; None when it does not answer, or nobody named it."""
         name = host.engine.name
+        if not host.engine.spec.url:
+            return None
         containers = {
             attempt.id: (key, attempt.memory_kills)
             for key, attempt in self._attempts.items()

@@ -26,16 +26,16 @@ async def sample_engine(
     """
     info = await engine.info()
     is_here = info.get("Name") == socket.gethostname()
-    asked = set(containers)
+    everybody = set[str]()
     if not is_here:
-        asked |= {each["Id"] for each in await engine.containers(foreign=True)}
-    answers = await _stats(engine, asked)
+        everybody = {each["Id"] for each in await engine.containers(foreign=True)}
+    answers = await _stats(engine, everybody | containers.keys())
     samples = [
         _sample(*containers[id], answers[id]) for id in containers if answers.get(id) is not None
     ]
     if is_here:
         return await asyncio.to_thread(sample_machine, engine.name), samples
-    used = [_sample(("", 0), 0, stats) for stats in answers.values()]
+    used = [_sample(("", 0), 0, answers[id]) for id in everybody & answers.keys()]
     node = NodeSample(
         engine.name,
         sum(each.memory_bytes for each in used),

@@ -258,17 +258,16 @@ class Agent:
         instances = [record.observed() for record in self._known.values()]
         return {"instances": instances, "enforcement": self._enforcement()}
 
-    def call_sample(self, call: Message) -> list[Message]:
-        """Return what every attempt that lives uses."""
+    async def call_sample(self, call: Message) -> list[Message]:
+        """Return what every attempt that lives uses; other calls are not kept waiting for it."""
         marked = {} if self.cgroups is not None or not self._live else tree.scan()
-        return [
-            {
-                "instance_id": instance.record.instance_id,
-                "attempt": instance.record.attempt,
-                **instance.sample(marked.get(instance.record.mark, set())),
-            }
-            for instance in self._live.values()
-        ]
+        samples = []
+        for key, instance in list(self._live.items()):
+            if key in self._live:
+                used = instance.sample(marked.get(instance.record.mark, set()))
+                samples.append({"instance_id": key[0], "attempt": key[1], **used})
+                await asyncio.sleep(0)
+        return samples
 
     async def call_shutdown(self, call: Message) -> None:
         """Stop everything, then end; nothing starts meanwhile."""

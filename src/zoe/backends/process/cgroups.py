@@ -131,10 +131,10 @@ class Group:
         folder = self._folders.get(COUNTING, self._folder("cpu"))
         return _number(_read(folder / "cpuacct.usage")) / 1e9
 
-    def pids(self) -> set[int]:
-        """Return its processes."""
+    def pids(self, *, everywhere: bool = True) -> set[int]:
+        """Return its processes: of every hierarchy, as one may be about to enter the next."""
         found: set[int] = set()
-        for folder in self._folders.values():
+        for folder in self._folders.values() if everywhere else (self._folder("memory"),):
             for path in (folder, *_below(folder)):
                 found.update(map(int, _read(path / "cgroup.procs").split()))
         return found

@@ -106,7 +106,7 @@ class Instance:
     def sample(self, marked: set[int]) -> dict[str, Any]:
         """Return what it uses; where it has no control group, of the processes ``marked``."""
         group = self._group
-        pids = marked if group is None else group.pids()
+        pids = marked if group is None else group.pids(everywhere=False)
         now = peak = 0
         if group is None:
             now = tree.memory_bytes(pids)
