@@ -1,4 +1,4 @@
-"""What containers use, asked of their engine: one question for each, few at a time."""
+"""What containers use, asked of their engine: one question for each, many at a time."""
 
 import asyncio
 import socket
@@ -11,8 +11,12 @@ from zoe.backends.docker.names import Key
 from zoe.backends.machine import sample_machine
 from zoe.model.samples import InstanceSample, NodeSample
 
-CONCURRENCY = 4
-"""Containers that one engine is asked about at once: more only wait for each other there."""
+CONCURRENCY = 100
+"""Containers that one engine is asked about at once.
+
+It looks at all that somebody asks about once a second and answers then: to ask about a few after
+the others would only let it look more often.
+"""
 
 
 async def sample_engine(
