@@ -396,6 +396,7 @@ class SwarmWorld(DockerWorld):
         """End everything; fail when anything is left on any node."""
         await self._end_all()
         last = self.backend()
+        last.unused_seconds = 0.5
         await last.open()  # a network goes when every node has let go of it
         name = f"zoe-{self.deployment}-"
         await eventually(lambda: name not in self.swarm.docker("network", "ls"))

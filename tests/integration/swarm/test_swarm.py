@@ -273,6 +273,26 @@ async def test_services_of_others_count_by_what_they_reserve(
         world.swarm.docker("service", "rm", "theirs")
 
 
+async def test_what_instances_use_is_asked_of_the_engines_of_their_nodes(
+    world: SwarmWorld, backend: SwarmBackend, alone: SwarmBackend
+) -> None:
+    service = replace(
+        world.service(SLEEPS),
+        command=("perl", "-e", "my $all = 'x' x (64 * 2**20); $| = 1; print qq(up\\n); sleep 1000"),
+    )
+    _, instance = await start(backend, service)
+    await eventually(lambda: output(world, instance) == "up\n")
+    found = await backend.sample()
+    (sample,) = found.instances
+    assert sample.instance_id == instance.id
+    assert 64 * MIB < sample.memory_bytes < 256 * MIB
+    used = {node.name: node.memory_bytes for node in found.nodes}
+    assert used.keys() == {MANAGER, *WORKERS}
+    assert sample.memory_bytes <= used[NODE] < 2 * sample.memory_bytes, "it counts once"
+    await seen(alone, instance, running)
+    assert (await alone.sample()).instances == (), "nobody says what is used there"
+
+
 async def test_output_is_copied_once_across_masters(
     world: SwarmWorld, backend: SwarmBackend
 ) -> None:

@@ -182,6 +182,24 @@ async def test_the_network_goes_with_the_last_attempt(
     await eventually(lambda: name not in world.swarm.docker("network", "ls"))
 
 
+async def test_a_network_that_another_master_has_just_made_is_left_to_it(
+    world: SwarmWorld, backend: SwarmBackend
+) -> None:
+    name = f"zoe-{world.deployment}-7"
+    labels = ("--label", f"zoe.deployment={world.deployment}", "--label", "zoe.execution=7")
+    world.swarm.docker("network", "create", "-d", "overlay", *labels, name)
+    execution = make_execution(world.service(Program(exit_code=0)))
+    instance = make_instance(execution)
+    await backend.start(execution, instance)
+    await end_of(backend, instance)
+    await backend.remove(instance.id, 1)
+    own = f"zoe-{world.deployment}-{execution.id}"
+    await eventually(lambda: own not in world.swarm.docker("network", "ls"))
+    assert name in world.swarm.docker("network", "ls")
+    backend.unused_seconds = 0.5
+    await eventually(lambda: name not in world.swarm.docker("network", "ls"))
+
+
 async def test_another_deployment_in_the_same_swarm_is_not_touched(
     world: SwarmWorld, backend: SwarmBackend, tmp_path: Path
 ) -> None:

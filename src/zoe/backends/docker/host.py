@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -109,20 +109,11 @@ class Host:
                 return  # something is still in it
             self._unused.discard(execution_id)
 
-    async def remove_networks(
-        self, used: set[int], *, spare: Collection[str] = frozenset()
-    ) -> None:
-        """Remove the networks that earlier masters left, but for those of the used executions.
-
-        Those called as ``spare`` says stay, too.
-        """
+    async def remove_networks(self, used: set[int]) -> None:
+        """Remove the networks that earlier masters left, but for those of the used executions."""
         for network in await self.engine.networks():
             execution_id = network["Labels"].get(EXECUTION, "")
-            if (
-                network["Name"] not in spare
-                and execution_id.isdigit()
-                and int(execution_id) not in used
-            ):
+            if execution_id.isdigit() and int(execution_id) not in used:
                 await self.remove_network(int(execution_id))
 
     async def _create(self, name: str, key: Key, config: Mapping[str, Any]) -> str:

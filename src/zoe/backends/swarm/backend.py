@@ -10,7 +10,7 @@ from zoe.backends.docker.attempt import RETRY_SECONDS
 from zoe.backends.docker.backend import DockerBackend
 from zoe.backends.docker.config import GpuDriver
 from zoe.backends.docker.host import Host
-from zoe.backends.docker.names import network_name
+from zoe.backends.docker.names import EXECUTION
 from zoe.backends.swarm.managing import ManagingEngine
 from zoe.backends.swarm.node import NodeHost, spec_of
 from zoe.backends.swarm.service import service_spec
@@ -22,7 +22,7 @@ from zoe.model.zapp import CommandCheck, Service, ZApp
 
 LOOK_PAUSE_SECONDS = 0.3
 """Between two looks at the swarm, which has no events of tasks."""
-TIDY_SECONDS = 30.0
+TIDY_SECONDS = 2.0
 """Between two looks for networks that nothing needs any more."""
 DEPLOYMENT_MAX = 40
 """Letters in the name of a deployment: the swarm takes no longer names of networks."""
@@ -37,6 +37,8 @@ class SwarmBackend(DockerBackend):
 
     name = "swarm"
     networks_span_nodes = True
+    unused_seconds = 60.0
+    """How long a network that another master has made is unused before it is removed."""
 
     def __init__(
         self,
@@ -61,6 +63,9 @@ class SwarmBackend(DockerBackend):
         self._named = {spec.name: spec for spec in engines}
         self._swarm = Swarm(ManagingEngine(engines[0], deployment), deployment)
         self._tidy_at = 0.0
+        self._dropped: set[int] = set()
+        """Executions whose networks this master has used, and uses no more."""
+        self._unused_since: dict[str, float] = {}
 
     async def open(self) -> None:
         """Find what runs and what ended; Retryable while no manager answers."""
@@ -114,7 +119,7 @@ class SwarmBackend(DockerBackend):
                 await self._look_everywhere()
                 await self._tidy()
             except (Retryable, Refused):
-                pause, self._tidy_at = RETRY_SECONDS, 0.0
+                pause = RETRY_SECONDS
             await asyncio.sleep(pause)
 
     async def _look_everywhere(self) -> None:
@@ -127,21 +132,32 @@ class SwarmBackend(DockerBackend):
             await self._look(self._hosts[name])
 
     async def _drop_network(self, host: Host, execution_id: int) -> None:
-        """Have unused networks removed once the nodes have let go of them: nobody waits for it."""
-        self._tidy_at = 0.0
+        """Have its network removed once the nodes have let go of it: nobody waits for that."""
+        if execution_id not in self._executions(host):
+            self._dropped.add(execution_id)
 
     async def _tidy(self) -> None:
-        """Remove the networks of executions that have no attempts any more, if it is time."""
+        """Remove the networks of executions that have no attempts any more, if it is time.
+
+        One that this master has not used itself may be that of another, which is about to.
+        """
         now = time.monotonic()
-        if now < self._tidy_at or not self._hosts:
+        if (now < self._tidy_at and not self._dropped) or not self._hosts:
             return
+        self._tidy_at = now + TIDY_SECONDS
         host = next(iter(self._hosts.values()))
-        used = self._executions(host)
-        await host.remove_networks(used, spare=self._swarm.attached)
-        mine = {network_name(self._deployment, execution_id) for execution_id in used}
-        # What is attached and not used is about to be let go.
-        waits = any(network["Name"] not in mine for network in await self._swarm.manager.networks())
-        self._tidy_at = now if waits else now + TIDY_SECONDS
+        used, there = self._executions(host), set()
+        for network in await self._swarm.manager.networks():
+            execution_id = network["Labels"].get(EXECUTION, "")
+            is_used = not execution_id.isdigit() or int(execution_id) in used
+            if is_used or network["Name"] in self._swarm.attached:
+                self._unused_since.pop(network["Name"], None)
+                there.add(execution_id)
+                continue
+            since = self._unused_since.setdefault(network["Name"], now)
+            if int(execution_id) in self._dropped or now - since >= self.unused_seconds:
+                await host.remove_network(int(execution_id))
+        self._dropped = {each for each in self._dropped - used if str(each) in there}
 
     def _executions(self, host: Host) -> set[int]:
         """Return the executions that have attempts anywhere: their networks span all nodes."""

@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
+from aiodocker import Docker
+
 from zoe.backends.base import Refused, Retryable
 from zoe.backends.docker.attempt import PREPARES
 from zoe.backends.docker.engine import Body, Engine, NotThere, Taken
@@ -34,6 +36,7 @@ class NodeEngine(Engine):
 
     def __init__(self, spec: EngineSpec, deployment: str, swarm: Swarm) -> None:
         super().__init__(spec, deployment)
+        self._deployment = deployment
         self._swarm = swarm
 
     @property
@@ -84,6 +87,15 @@ class NodeEngine(Engine):
         """Remove the service of an attempt, if it is there."""
         await self._swarm.manager.remove_service(container)
 
+    async def stats(self, container: str) -> Body:
+        """Return what an attempt uses, or a container of others by its own id."""
+        return await super().stats(await self._inside(container) or container)
+
+    async def containers(self, *, foreign: bool = False) -> Sequence[Body]:
+        """Return those that are not of this deployment, whose own are known by their services."""
+        found = await super().containers(foreign=foreign)
+        return [each for each in found if each["Labels"].get(DEPLOYMENT) != self._deployment]
+
     async def networks(self) -> Sequence[Body]:
         """Return those of this deployment, which span all nodes."""
         return await self._swarm.manager.networks()
@@ -129,6 +141,11 @@ class NodeEngine(Engine):
         with suppress(NotThere):
             while self._swarm.container(container)["State"]["Running"]:
                 await self._swarm.next_look()
+
+    def _connected(self) -> Docker:
+        if not self.is_named:
+            raise Refused(f"swarm_engines names no engine for {self.name}")
+        return super()._connected()
 
     async def _inside(self, container: str) -> str:
         """Return the id of an attempt on its own engine; empty: it has none yet."""
