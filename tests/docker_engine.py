@@ -7,6 +7,7 @@ to which this machine has a route, as the machine of an engine has.
 """
 
 import fcntl
+import hashlib
 import json
 import os
 import subprocess
@@ -19,6 +20,8 @@ import pytest
 
 IMAGE = "debian:bookworm-slim"
 SLOTS = 16
+TRUSTED = Path("/usr/local/share/ca-certificates")
+"""The authorities that this machine trusts beyond those that everybody does."""
 READY_SECONDS = 60.0
 # With version 1, every hierarchy of this machine: the engine's runtime looks for each.
 _CGROUPS = """
@@ -51,13 +54,17 @@ class TestEngine:
         self.url = f"unix://{self.socket}"
         self.address = f"10.77.{slot}.2"
         """Where its published ports are reached."""
+        self.near = f"10.77.{slot}.1"
+        """Where it reaches this machine."""
         self._slot = slot
         self._space = f"zoe-test-{slot}"
         self._link = f"zoetest{slot}"
         self._process: subprocess.Popen[bytes] | None = None
         self._holder: subprocess.Popen[bytes] | None = None
 
-    def docker(self, *arguments: str, input: Path | None = None) -> str:
+    def docker(
+        self, *arguments: str, input: Path | None = None, seconds: float = READY_SECONDS
+    ) -> str:
         """Run a command of the engine's own client; return what it prints."""
         with (input or Path(os.devnull)).open("rb") as stdin:
             done = subprocess.run(
@@ -66,7 +73,7 @@ class TestEngine:
                 capture_output=True,
                 text=True,
                 check=False,
-                timeout=READY_SECONDS,
+                timeout=seconds,
             )
         assert done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr}"
         return done.stdout.strip()
@@ -140,7 +147,7 @@ class TestEngine:
     def connect(self) -> None:
         """Make the namespace, with a link to it and a route to its containers."""
         self.disconnect()
-        near, far = f"10.77.{self._slot}.1", self.address
+        near, far = self.near, self.address
         self._ip("netns", "add", self._space)
         self._ip(
             *("link", "add", self._link, "type", "veth"),
@@ -196,12 +203,21 @@ def held(file: Path, *, wait: bool) -> Iterator[bool]:
 
 
 def base_image() -> Path:
-    """Return the base image as an archive, made when it is not there: nothing is pulled."""
-    image = cache_folder() / "base.tar"
+    """Return the base image as an archive, made when it is not there: nothing is pulled.
+
+    It trusts whom this machine trusts, so that what is built from it reaches the same servers.
+    """
+    trusted = sorted(TRUSTED.glob("**/*.crt"))
+    key = hashlib.sha256(b"".join(file.read_bytes() for file in trusted)).hexdigest()[:16]
+    image = cache_folder() / f"base-{key}.tar"
     with held(cache_folder() / "base.lock", wait=True):
         if not image.exists():
             draft = image.with_suffix(".part")
-            command = ["mmdebstrap", "--variant=minbase", "bookworm", str(draft)]
+            command = ["mmdebstrap", "--variant=minbase", "--format=tar"]
+            command += [f'--customize-hook=copy-in {file} "{TRUSTED}"' for file in trusted]
+            if trusted:
+                command.insert(3, f'--customize-hook=mkdir -p "$1{TRUSTED}"')
+            command += ["bookworm", str(draft)]
             subprocess.run(command, check=True, capture_output=True)
             draft.rename(image)
     return image
@@ -223,8 +239,10 @@ def _running(engine: TestEngine) -> Iterator[TestEngine]:
     try:
         engine.start()
         engine.empty()
-        if not engine.docker("images", "-q", IMAGE):
-            engine.docker("import", "-", IMAGE, input=base_image())
+        base = base_image()
+        made = f"LABEL zoe.test.base={base.stem}"
+        if not engine.docker("images", "-q", "--filter", f"label={made[6:]}", IMAGE):
+            engine.docker("import", "--change", made, "-", IMAGE, input=base)
         yield engine
         engine.stop()
     finally:
