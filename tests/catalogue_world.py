@@ -1,8 +1,8 @@
-"""The catalogue on a real Docker Engine, as its user has it: images built, scripts in the workspace."""
+"""The catalogue on a real Docker Engine, as its user has it: images built, scripts brought."""
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,18 +45,20 @@ def catalogue_on(
         "ZOE_DOCKER_ENGINES": f"lab {engine.url} {room} address={engine.address}",
     }
     (folder / "zapps").symlink_to(CATALOGUE)
+    try:
+        yield from _up(folder, owner, settings)
+    finally:
+        engine.empty()
+
+
+def _up(folder: Path, owner: int, settings: Mapping[str, str]) -> Iterator[Deployment]:
     with deployment_in(folder, **settings) as found:
         found.data_dir = folder / ".local/share/zoe"
         found.workspace = found.data_dir / "workspaces/admin"
         found.workspace.mkdir(parents=True)
         os.chown(found.workspace, owner, owner)
         found.zoe("up", "--detach")
-        try:
-            yield found
-        except BaseException:
-            print(found.logs())
-            raise
-    engine.empty()
+        yield found
 
 
 def bring(deployment: Deployment, script: str) -> None:

@@ -1,4 +1,4 @@
-"""Dask of the catalogue: the same file with containers, and without in test_wordcount and the demo."""
+"""Dask of the catalogue with containers; test_wordcount and the demo run the same file without."""
 
 from collections.abc import Iterator
 from pathlib import Path
