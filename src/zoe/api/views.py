@@ -18,7 +18,7 @@ from zoe.model.execution import (
 )
 from zoe.model.resources import NOTHING, Resources
 from zoe.model.rest import ResourcesView, as_time
-from zoe.model.rest_cluster import GpuView, NodeInstanceView, NodeView
+from zoe.model.rest_cluster import GpuView, NodeInstanceView, NodeUseView, NodeView
 from zoe.model.rest_executions import (
     EndpointView,
     EndView,
@@ -34,6 +34,7 @@ from zoe.model.rest_executions import (
     ServiceView,
     WhyView,
 )
+from zoe.model.use import NodeUse
 from zoe.model.zapp import ZApp
 from zoe.store.base import HistoryEntry
 
@@ -282,7 +283,23 @@ def resources(amount: Resources) -> ResourcesView:
     )
 
 
-def node_views(nodes: Sequence[Node], live: Sequence[Execution]) -> list[NodeView]:
+def node_use_view(use: NodeUse) -> NodeUseView:
+    """Return what was used of a node."""
+    return NodeUseView(
+        at=as_time(use.at),
+        seconds=use.seconds,
+        cores_milli=use.cores_milli,
+        memory_bytes=use.memory_bytes,
+        peak_bytes=use.peak_bytes,
+        memory_total_bytes=use.memory_total_bytes,
+        memory_stall=use.memory_stall,
+        cpu_stall=use.cpu_stall,
+    )
+
+
+def node_views(
+    nodes: Sequence[Node], live: Sequence[Execution], uses: Mapping[str, NodeUse]
+) -> list[NodeView]:
     """Return the nodes by name, with the instances of ``live`` executions that hold room there."""
     reserved: dict[str, Resources] = {}
     holders: dict[str, list[NodeInstanceView]] = {}
@@ -319,6 +336,8 @@ def node_views(nodes: Sequence[Node], live: Sequence[Execution]) -> list[NodeVie
             instances=holders.get(node.name, []),
             gpus=_gpu_views(node, gpus.get(node.name, {})),
             images=None if node.images is None else sorted(node.images),
+            pressure=node.pressure,
+            use=node_use_view(uses[node.name]) if node.name in uses else None,
         )
         for node in sorted(nodes, key=lambda node: node.name)
     ]

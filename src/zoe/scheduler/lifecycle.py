@@ -370,6 +370,7 @@ def next_attempt(
         started_at=None,
         stopped_at=None,
         exit=None,
+        memory_kills=0,
     )
 
 

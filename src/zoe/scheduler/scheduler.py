@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import chain
 
 from zoe.model.change import Cause, Forget, SetBalances, SetNodes
-from zoe.model.cluster import Node, NodeMark, with_marks
+from zoe.model.cluster import Node, NodeMark, with_loads, with_marks
 from zoe.model.execution import (
     Desired,
     Execution,
@@ -16,6 +16,7 @@ from zoe.model.execution import (
     InstanceStatus,
     Outcome,
 )
+from zoe.model.load import NodeLoad
 from zoe.model.quota import EXCEEDS_QUOTA, Accounts
 from zoe.scheduler import lifecycle, words
 from zoe.scheduler.account import closed
@@ -31,6 +32,8 @@ from zoe.scheduler.events import (
     InstanceReady,
     InstanceStarted,
     InstanceStopped,
+    LoadsObserved,
+    MemoryKilled,
     NodesMarked,
     NodesObserved,
     OrphanObserved,
@@ -47,6 +50,7 @@ from zoe.scheduler.node_changes import follow_nodes
 from zoe.scheduler.planner import Planner
 from zoe.scheduler.reasons import NEVER
 from zoe.scheduler.record import Record
+from zoe.scheduler.relief import relieve, report_memory_kills
 from zoe.scheduler.sharing import Sharing
 from zoe.scheduler.snapshot import Snapshot, freeze
 from zoe.scheduler.state import Executions, State, StopRetry
@@ -74,6 +78,7 @@ class Scheduler:
         self._allocator = Allocator(self._state, self._rules)
         self._observed: tuple[Node, ...] = ()
         self._marks: dict[str, NodeMark] = {}
+        self._loads: dict[str, NodeLoad] = {}
         self._stop_retries: dict[str, StopRetry] = {}
         self._unsettled = False
         self._settled_version = 0
@@ -199,6 +204,14 @@ class Scheduler:
             case NodesObserved(nodes):
                 self._observed = nodes
                 self._nodes_changed()
+            case LoadsObserved(loads):
+                self._loads = {load.name: load for load in loads}
+                self._planner.room.set_levels({load.name: load.level for load in loads})
+                self._nodes_changed()
+                self._unsettled |= relieve(self._state, loads)
+            case MemoryKilled(instance_id, attempt, kills):
+                if found := self._state.find(instance_id, attempt):
+                    report_memory_kills(self._state, *found, kills)
             case NodesMarked(marks):
                 self._marks = {mark.name: mark for mark in marks}
                 self._nodes_changed()
@@ -362,7 +375,7 @@ class Scheduler:
         self._state.decisions.append(StopInstance(instance_id, attempt, grace, False, said))
 
     def _nodes_changed(self) -> None:
-        ordered = with_marks(self._observed, self._marks)
+        ordered = with_loads(with_marks(self._observed, self._marks), self._loads)
         if ordered == self.nodes:
             return
         if self._state.set_nodes(ordered):

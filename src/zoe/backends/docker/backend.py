@@ -1,6 +1,7 @@
 """The back-end that runs instances as containers of Docker Engines."""
 
 import asyncio
+import json
 import shutil
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -17,11 +18,12 @@ from zoe.backends.docker.config import (
     container_config,
     limits_config,
 )
-from zoe.backends.docker.engine import Body, NotThere
+from zoe.backends.docker.engine import OOM, Body, NotThere
 from zoe.backends.docker.host import Host
 from zoe.backends.docker.names import Key, host_name, key_of
 from zoe.backends.docker.notes import Note, Notes
 from zoe.backends.docker.output import Output
+from zoe.backends.docker.stats import sample_engine
 from zoe.backends.peers import counts_by_service
 from zoe.backends.watchers import Watchers
 from zoe.model.cluster import Node, Observation, ObservedInstance
@@ -30,6 +32,7 @@ from zoe.model.execution import Execution, ServiceInstance
 from zoe.model.launch import Place, launch
 from zoe.model.logs import log_folder
 from zoe.model.resources import Resources
+from zoe.model.samples import InstanceSample, NodeSample, Samples
 from zoe.model.zapp import Service, ZApp
 
 HALF_DONE_SECONDS = 120.0
@@ -43,6 +46,8 @@ class DockerBackend:
     """
 
     name = "docker"
+    networks_span_nodes = False
+    """Whether instances on different nodes reach each other by name."""
 
     def __init__(
         self,
@@ -56,7 +61,7 @@ class DockerBackend:
         api_url: str = "",
     ) -> None:
         self._deployment = deployment
-        self._notes = Notes(data_dir.absolute() / "docker")
+        self._notes = Notes(data_dir.absolute() / self.name)
         self._logs_dir = logs_dir.absolute()
         self._workspaces_dir = workspaces_dir.absolute()
         self._gpu_driver = gpu_driver
@@ -121,8 +126,7 @@ class DockerBackend:
         key = (instance_id, attempt)
         async with self._lock(instance_id):
             if key not in self._attempts:
-                for host in self._hosts.values():
-                    await self._look(host)
+                await self._look_everywhere()
             if key in self._attempts:
                 await self._attempts[key].stop(grace_seconds, shrink=shrink)
             elif key not in self._never_started:
@@ -168,6 +172,15 @@ class DockerBackend:
         ]
         return Observation(tuple(nodes), (*seen, *self._never_started.values()))
 
+    async def sample(self) -> Samples:
+        """Return what every engine that answers, and every attempt that lives there, use."""
+        reachable = [host for host in self._hosts.values() if host.is_reachable]
+        found = [one for one in await asyncio.gather(*map(self._sample, reachable)) if one]
+        return Samples(
+            tuple(node for node, _ in found),
+            tuple(sample for _, samples in found for sample in samples),
+        )
+
     def watch(self) -> AsyncIterator[ObservedInstance]:
         """Yield what changes."""
         return self._watchers.watch()
@@ -179,7 +192,7 @@ class DockerBackend:
             for name, service in zapp.services()
             if (why_not := _why_not(service)) is not None
         ]
-        if len(self._hosts) > 1:
+        if len(self._hosts) > 1 and not self.networks_span_nodes:
             notes.append("instances on different engines do not reach each other by name")
         return notes
 
@@ -192,11 +205,34 @@ class DockerBackend:
                 async with host.engine.events() as happened:
                     await self._look(host)
                     await host.remove_networks(self._executions(host))
-                    async for _ in happened:
+                    async for line in happened:
+                        self._note_memory_kill(line)
                         await self._look(host)
             except (Retryable, Refused):
                 await self._try_look(host)
             await asyncio.sleep(RETRY_SECONDS)
+
+    async def _look_everywhere(self) -> None:
+        for host in self._hosts.values():
+            await self._look(host)
+
+    def _note_memory_kill(self, line: bytes) -> None:
+        event = json.loads(line)
+        if event["Action"] == OOM:
+            for attempt in self._attempts.values():
+                attempt.memory_kills += attempt.id == event["Actor"]["ID"]
+
+    async def _sample(self, host: Host) -> tuple[NodeSample, list[InstanceSample]] | None:
+        name = host.engine.name
+        containers = {
+            attempt.id: (key, attempt.memory_kills)
+            for key, attempt in self._attempts.items()
+            if attempt.lives and attempt.seen.node == name
+        }
+        try:
+            return await sample_engine(host.engine, containers)
+        except (Retryable, Refused):
+            return None
 
     async def _see(self, host: Host) -> Node:
         await self._try_look(host)
@@ -260,7 +296,7 @@ class DockerBackend:
         if host is None:
             raise Refused(f"there is no engine {instance.node or '(none given)'}")
         if (why_not := _why_not(service)) is not None:
-            raise Refused(f"{instance.service} cannot run on the docker back-end: {why_not}")
+            raise Refused(f"{instance.service} cannot run on the {self.name} back-end: {why_not}")
         for (instance_id, number), attempt in self._attempts.items():
             if instance_id != instance.id:
                 continue

@@ -9,7 +9,7 @@ from zoe.backends.docker.names import host_name, labels, network_name
 from zoe.model.execution import ServiceInstance
 from zoe.model.launch import Launch
 from zoe.model.resources import CORE, Resources
-from zoe.model.zapp import Service
+from zoe.model.zapp import HttpCheck, Service, TcpCheck
 
 WORKSPACE = "/mnt/workspace"
 """Where an instance sees its user's workspace."""
@@ -44,7 +44,7 @@ def container_config(
 ) -> dict[str, Any]:
     """Return the body of the call that creates the container of an attempt.
 
-    With ``publish``, each of its ports gets a free one of the machine of the engine.
+    With ``publish``, each of :func:`ports_to_publish` gets a free one of the engine's machine.
     """
     key = (instance.id, instance.attempt)
     own_name = host_name(instance.service, instance.ordinal)
@@ -88,10 +88,7 @@ def container_config(
             "EndpointsConfig": {network: {"Aliases": [own_name, host_name(instance.service)]}}
         },
     }
-    if publish and service.ports:
-        names = [
-            f"{port.port}/{'udp' if port.protocol == 'udp' else 'tcp'}" for port in service.ports
-        ]
+    if publish and (names := ports_to_publish(service)):
         config["ExposedPorts"] = {name: {} for name in names}
         config["HostConfig"]["PortBindings"] = {name: [{"HostPort": ""}] for name in names}
     if len(own_name) <= HOST_NAME_MAX:
@@ -102,6 +99,14 @@ def container_config(
     if what.work_dir:
         config["WorkingDir"] = what.work_dir
     return config
+
+
+def ports_to_publish(service: Service) -> list[str]:
+    """Return the ports of a service, and that of its ready check, as engines write them."""
+    names = [f"{port.port}/{'udp' if port.protocol == 'udp' else 'tcp'}" for port in service.ports]
+    if service.ready and isinstance(service.ready.check, HttpCheck | TcpCheck):
+        names.append(f"{service.ready.check.port}/tcp")
+    return list(dict.fromkeys(names))
 
 
 def limits_config(limits: Resources, quota_milli: int = 0) -> dict[str, int]:
