@@ -188,14 +188,14 @@ def show_everything() -> None:
     """Run both applications and show how they share the machine."""
     workspace = DATA / "workspaces/admin"
     workspace.mkdir(parents=True, exist_ok=True)
-    shutil.copy(ROOT / "zapps/wordcount-dask/wordcount.py", workspace)
+    shutil.copy(ROOT / "zapps/dask-wordcount/wordcount.py", workspace)
 
     with Zoe() as client:
         story = Story(client)
         say("A word count on a Dask cluster: one worker, and four more while there is room")
-        zoe("plan", str(ROOT / "zapps/wordcount-dask/zapp.yaml"))
+        zoe("plan", str(ROOT / "zapps/dask-wordcount/zapp.yaml"))
         zoe(
-            *("submit", str(ROOT / "zapps/wordcount-dask/zapp.yaml")),
+            *("submit", str(ROOT / "zapps/dask-wordcount/zapp.yaml")),
             *("--name", "wordcount", "--set", "seconds=300", "--set", f"until={ENOUGH}"),
         )
         story.names.append("wordcount")

@@ -7,6 +7,7 @@ to which this machine has a route, as the machine of an engine has.
 """
 
 import fcntl
+import hashlib
 import json
 import os
 import subprocess
@@ -19,6 +20,8 @@ import pytest
 
 IMAGE = "debian:bookworm-slim"
 SLOTS = 16
+TRUSTED = Path("/usr/local/share/ca-certificates")
+"""The authorities that this machine trusts beyond those that everybody does."""
 READY_SECONDS = 60.0
 # With version 1, every hierarchy of this machine: the engine's runtime looks for each.
 _CGROUPS = """
@@ -48,6 +51,8 @@ class TestEngine:
     def __init__(self, slot: int) -> None:
         self.address = f"10.77.{slot}.2"
         """Where its published ports are reached."""
+        self.near = f"10.77.{slot}.1"
+        """Where it reaches this machine."""
         self._slot = slot
         self._set_places(f"engine-{slot}", f"zoe-test-{slot}", f"zoetest{slot}")
 
@@ -60,7 +65,9 @@ class TestEngine:
         self._process: subprocess.Popen[bytes] | None = None
         self._holder: subprocess.Popen[bytes] | None = None
 
-    def docker(self, *arguments: str, input: Path | None = None) -> str:
+    def docker(
+        self, *arguments: str, input: Path | None = None, seconds: float = READY_SECONDS
+    ) -> str:
         """Run a command of the engine's own client; return what it prints."""
         with (input or Path(os.devnull)).open("rb") as stdin:
             done = subprocess.run(
@@ -69,7 +76,7 @@ class TestEngine:
                 capture_output=True,
                 text=True,
                 check=False,
-                timeout=READY_SECONDS,
+                timeout=seconds,
             )
         assert done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr}"
         return done.stdout.strip()
@@ -134,8 +141,10 @@ class TestEngine:
 
     def bring_image(self) -> None:
         """Have the base image there."""
-        if not self.docker("images", "-q", IMAGE):
-            self.docker("import", "-", IMAGE, input=base_image())
+        base = base_image()
+        mark = f"zoe.test.base={base.stem}"
+        if not self.docker("images", "-q", "--filter", f"label={mark}", IMAGE):
+            self.docker("import", "--change", f"LABEL {mark}", "-", IMAGE, input=base)
 
     def things(self) -> set[str]:
         """Return every container, network and volume, by name: the engine's own get new ids."""
@@ -153,9 +162,8 @@ class TestEngine:
     def connect(self) -> None:
         """Make the namespace, with a link to it and a route to its containers."""
         self.disconnect()
-        near = f"10.77.{self._slot}.1"
-        self._enter(near)
-        self._ip("addr", "add", f"{near}/24", "dev", self._link)
+        self._enter(self.near)
+        self._ip("addr", "add", f"{self.near}/24", "dev", self._link)
         self._ip("route", "add", f"10.{80 + self._slot}.0.0/16", "via", self.address)
 
     def _enter(self, gateway: str) -> None:
@@ -219,12 +227,21 @@ def held(file: Path, *, wait: bool) -> Iterator[bool]:
 
 
 def base_image() -> Path:
-    """Return the base image as an archive, made when it is not there: nothing is pulled."""
-    image = cache_folder() / "base.tar"
+    """Return the base image as an archive, made when it is not there: nothing is pulled.
+
+    It trusts whom this machine trusts, so that what is built from it reaches the same servers.
+    """
+    trusted = sorted(TRUSTED.glob("**/*.crt"))
+    key = hashlib.sha256(b"".join(file.read_bytes() for file in trusted)).hexdigest()[:16]
+    image = cache_folder() / f"base-{key}.tar"
     with held(cache_folder() / "base.lock", wait=True):
         if not image.exists():
             draft = image.with_suffix(".part")
-            command = ["mmdebstrap", "--variant=minbase", "bookworm", str(draft)]
+            command = ["mmdebstrap", "--variant=minbase", "--format=tar"]
+            command += [f'--customize-hook=copy-in {file} "{TRUSTED}"' for file in trusted]
+            if trusted:
+                command.insert(3, f'--customize-hook=mkdir -p "$1{TRUSTED}"')
+            command += ["bookworm", str(draft)]
             subprocess.run(command, check=True, capture_output=True)
             draft.rename(image)
     return image

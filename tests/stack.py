@@ -36,7 +36,7 @@ class Deployment:
         self.folder = folder
         self.data_dir = folder / "data"
         self.workspace = self.data_dir / "workspaces/admin"
-        self._environment = {k: v for k, v in os.environ.items() if not k.startswith("ZOE_")} | {
+        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("ZOE_")} | {
             "HOME": str(folder),
             "ZOE_PROCESS_CORES": "2",
             "ZOE_PROCESS_MEMORY": "1GiB",
@@ -53,7 +53,7 @@ class Deployment:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=self._environment,
+            env=self.environment,
             cwd=self.folder,
         )
 

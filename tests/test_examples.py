@@ -52,7 +52,7 @@ def test_every_folder_says_what_it_is(folder: Path) -> None:
 
 
 def test_the_demo_fits_its_node_only_without_an_elastic_worker() -> None:
-    wordcount = read(ROOT / "zapps/wordcount-dask/zapp.yaml")
+    wordcount = read(ROOT / "zapps/dask-wordcount/zapp.yaml")
     second = read(ROOT / "demo/second.yaml")
     all_cores = sum(
         service.resources.cores_milli * (service.essential + service.elastic)
@@ -66,7 +66,7 @@ def test_the_demo_fits_its_node_only_without_an_elastic_worker() -> None:
 
 @pytest.fixture(scope="module")
 def wordcount() -> ModuleType:
-    path = ROOT / "zapps/wordcount-dask/wordcount.py"
+    path = ROOT / "zapps/dask-wordcount/wordcount.py"
     spec = importlib.util.spec_from_file_location("wordcount", path)
     assert spec is not None
     assert spec.loader is not None

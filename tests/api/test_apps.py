@@ -25,14 +25,14 @@ async def test_the_catalogue_is_listed_and_what_it_shows_can_be_submitted(
 ) -> None:
     page = AppPage.model_validate((await client.get("/api/v1/apps")).json())
     found = {one.name: one for one in page.items}
-    assert {"hello", "wordcount-dask"} <= set(found)
+    assert {"hello", "dask-wordcount"} <= set(found)
     assert all(not one.errors for one in page.items)
-    workers = found["wordcount-dask"].parameters[0]
+    workers = found["dask-wordcount"].parameters[0]
     assert (workers.name, workers.type) == ("workers", "integer")
     assert (workers.default, workers.max) == (4, 64)
-    shown = await client.get("/api/v1/apps/wordcount-dask")
+    shown = await client.get("/api/v1/apps/dask-wordcount")
     detail = AppDetail.model_validate(shown.json())
-    assert detail.readme.startswith("# wordcount-dask")
+    assert detail.readme.startswith("# dask-wordcount")
     submitted = await client.post("/api/v1/executions", json={"document": detail.document})
     assert submitted.status_code == 201
     missing = await client.get("/api/v1/apps/helo")

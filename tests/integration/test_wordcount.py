@@ -21,7 +21,7 @@ from zoe.model.zapp_yaml import read_zapp
 
 ROOT = Path(__file__).parents[2]
 FRAMEWORK = ROOT / "zapps/dask/framework.yaml"
-ZAPP = ROOT / "zapps/wordcount-dask/zapp.yaml"
+ZAPP = ROOT / "zapps/dask-wordcount/zapp.yaml"
 
 
 def eventually(condition: Callable[[], bool], what: str, seconds: float = 40) -> None:

@@ -54,7 +54,7 @@ def test_frameworks_and_applications_are_found(folder: Path) -> None:
 def test_the_catalogue_that_comes_with_zoe_is_good() -> None:
     assert check() == ()
     assert "dask" in frameworks()
-    assert "wordcount-dask" in {application.name for application in applications()}
+    assert "dask-wordcount" in {application.name for application in applications()}
     assert packaged_catalogue().is_dir()
 
 

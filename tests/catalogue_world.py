@@ -1,0 +1,83 @@
+"""The catalogue on a real Docker Engine, as its user has it: images built, scripts brought."""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from docker_engine import TestEngine
+from docker_images import CATALOGUE, provide
+from stack import Deployment, deployment_in, until
+from zoe.client import Zoe
+from zoe.model.execution import InstanceStatus
+
+OWNER = 4711
+"""Who owns the workspace: a number that no image knows."""
+SHORT_ON_ROOM = """\
+zoe: 4
+name: guest
+kind: batch
+frameworks:
+  guest:
+    services:
+      main:
+        image: debian:bookworm-slim
+        command: [sh, -c, "until [ -e ${workspace}/leave ]; do sleep 0.1; done"]
+        resources: {cores: %s, memory: 32MiB}
+        monitor: true
+"""
+"""Somebody else's application; it ends when its workspace has the file `leave`."""
+
+
+@contextmanager
+def catalogue_on(
+    engine: TestEngine, folder: Path, *images: str, room: str, owner: int = OWNER
+) -> Iterator[Deployment]:
+    """Give a deployment with these images, whose data folder is the user's own; it is up.
+
+    ``room`` says how much of the machine is given away: ``cores=2 memory=4GiB``.
+    """
+    provide(engine, *images)
+    settings = {
+        "ZOE_BACKEND": "docker",
+        "ZOE_DEPLOYMENT": f"test-{folder.name[:20]}".replace("_", "-").lower().rstrip("-"),
+        "ZOE_DOCKER_ENGINES": f"lab {engine.url} {room} address={engine.address}",
+    }
+    (folder / "zapps").symlink_to(CATALOGUE)
+    try:
+        yield from _up(folder, owner, settings)
+    finally:
+        engine.empty()
+
+
+def _up(folder: Path, owner: int, settings: Mapping[str, str]) -> Iterator[Deployment]:
+    with deployment_in(folder, **settings) as found:
+        found.data_dir = folder / ".local/share/zoe"
+        found.workspace = found.data_dir / "workspaces/admin"
+        found.workspace.mkdir(parents=True)
+        os.chown(found.workspace, owner, owner)
+        found.zoe("up", "--detach")
+        yield found
+
+
+def bring(deployment: Deployment, script: str) -> None:
+    """Copy a script of the catalogue into the workspace."""
+    shutil.copy(CATALOGUE / script, deployment.workspace)
+
+
+def working(client: Zoe, name: str, service: str) -> int:
+    """Count the instances of a service that do their work."""
+    return sum(
+        one.service == service and one.ready and one.status is InstanceStatus.RUNNING
+        for one in client.show(name).instances
+    )
+
+
+def until_working(client: Zoe, name: str, service: str, count: int, seconds: float = 90) -> None:
+    """Wait until so many instances of a service do their work."""
+    until(
+        lambda: working(client, name, service) == count,
+        seconds,
+        lambda: (working(client, name, service), client.show(name)),
+    )
