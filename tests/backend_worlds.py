@@ -334,7 +334,8 @@ class DockerWorld:
         for seen in (await last.observe()).instances:
             await last.remove(seen.instance_id, seen.attempt)
         await last.close()
-        assert self.engine.things() == self.things_before
+        left = self.engine.things() ^ self.things_before
+        assert not left, left
 
 
 def processes_of(folder: Path) -> dict[int, str]:

@@ -51,17 +51,23 @@ class TestEngine:
         self.url = f"unix://{self.socket}"
         self.address = f"10.77.{slot}.2"
         """Where its published ports are reached."""
+        self.host_address = f"10.77.{slot}.1"
+        """Where it reaches this machine."""
         self._slot = slot
         self._space = f"zoe-test-{slot}"
         self._link = f"zoetest{slot}"
         self._process: subprocess.Popen[bytes] | None = None
         self._holder: subprocess.Popen[bytes] | None = None
 
-    def docker(self, *arguments: str, input: Path | None = None) -> str:
-        """Run a command of the engine's own client; return what it prints."""
+    def docker(self, *arguments: str, input: Path | None = None, client: Path | None = None) -> str:
+        """Run a command of the engine's own client; return what it prints.
+
+        ``client`` is the folder of what it keeps, as passwords of registries.
+        """
+        keeps = ("--config", str(client)) if client else ()
         with (input or Path(os.devnull)).open("rb") as stdin:
             done = subprocess.run(
-                ["docker", "-H", self.url, *arguments],
+                ["docker", *keeps, "-H", self.url, *arguments],
                 stdin=stdin,
                 capture_output=True,
                 text=True,
@@ -82,6 +88,7 @@ class TestEngine:
                     *("dockerd", "--data-root", f"{self.folder}/data", "-H", self.url),
                     *("--exec-root", f"{self.folder}/exec", "--pidfile", f"{self.folder}/pid"),
                     *("--cgroup-parent", f"/{self._space}", "--live-restore"),
+                    *("--insecure-registry", f"{self.host_address}/32"),
                     *("--default-address-pool", f"base=10.{80 + self._slot}.0.0/16,size=24"),
                 ],
                 stdin=subprocess.DEVNULL,
@@ -140,7 +147,7 @@ class TestEngine:
     def connect(self) -> None:
         """Make the namespace, with a link to it and a route to its containers."""
         self.disconnect()
-        near, far = f"10.77.{self._slot}.1", self.address
+        near, far = self.host_address, self.address
         self._ip("netns", "add", self._space)
         self._ip(
             *("link", "add", self._link, "type", "veth"),

@@ -153,12 +153,12 @@ def _detail(found: "ExecutionDetail") -> str:
                 instance.address,
                 *([",".join(instance.gpus)] if with_gpus else []),
                 ago(instance.started_at),
-                instance.exit.message if instance.exit else "",
+                instance.exit.message if instance.exit else instance.message,
             )
             for instance in found.instances
         )
         gpus = ["GPUS"] if with_gpus else []
-        headings = ("INSTANCE", "STATUS", "READY", "NODE", "ADDRESS", *gpus, "AGE", "EXIT")
+        headings = ("INSTANCE", "STATUS", "READY", "NODE", "ADDRESS", *gpus, "AGE", "MESSAGE")
         text.append(columns(headings, instances))
     if found.endpoints:
         endpoints = ((end.name, end.instance, end.url) for end in found.endpoints)

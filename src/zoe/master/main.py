@@ -153,6 +153,9 @@ def make_backend(settings: Settings) -> ProcessBackend | DockerBackend | FakeBac
                 workspaces_dir=settings.workspaces_dir,
                 gpu_driver=settings.docker_gpu_driver,
                 api_url=settings.api_url,
+                pull=settings.docker_pull,
+                docker_auth=settings.docker_auth,
+                volumes=settings.volume_specs,
             )
         case "process":
             return ProcessBackend(

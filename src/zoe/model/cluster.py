@@ -97,6 +97,8 @@ class ObservedInstance:
     """The ids of the GPUs that it was started with."""
     published: tuple[tuple[int, int], ...] = ()
     """Its ports that have another number at ``address``, each with that number."""
+    message: str = ""
+    """What is done for it while it is STARTING, as the rest of a sentence about it, for people."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,6 +131,12 @@ def stop_again(state: State, rules: Rules, record: Record, instance: ServiceInst
         stop(state, record, instance, grace, "asked again to stop")
 
 
+def report_prepared(state: State, record: Record, instance: ServiceInstance, message: str) -> None:
+    """Take over what is done for an instance before it runs."""
+    if instance.status is InstanceStatus.STARTING and message != instance.message:
+        state.set_instance(record, replace(instance, message=message), message)
+
+
 def report_started(
     state: State,
     record: Record,
@@ -151,6 +157,7 @@ def report_started(
         address=reached[0],
         published=reached[1],
         started_at=instance.started_at if was_running else state.now,
+        message="",
     )
     if running != instance:
         state.set_instance(record, running, "ready" if running.ready else "started")
@@ -303,7 +310,12 @@ def _set_stopped(
     cause: Cause | None = None,
 ) -> None:
     stopped = replace(
-        instance, status=InstanceStatus.STOPPED, ready=False, stopped_at=state.now, exit=exit
+        instance,
+        status=InstanceStatus.STOPPED,
+        ready=False,
+        stopped_at=state.now,
+        exit=exit,
+        message="",
     )
     state.set_instance(record, stopped, why, cause)
 

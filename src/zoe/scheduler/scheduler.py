@@ -28,6 +28,7 @@ from zoe.scheduler.events import (
     ExecutionRestored,
     ExecutionSubmitted,
     InstanceMissing,
+    InstancePrepared,
     InstanceReady,
     InstanceStarted,
     InstanceStopped,
@@ -184,6 +185,9 @@ class Scheduler:
                 self._terminate(execution_id, by, delete)
             case ScaleRequested(execution_id, service, elastic, elastic_min):
                 self._scale(execution_id, service, elastic, elastic_min)
+            case InstancePrepared(instance_id, attempt, message):
+                if found := self._state.find(instance_id, attempt):
+                    lifecycle.report_prepared(self._state, *found, message)
             case InstanceStarted() | InstanceReady():
                 self._instance_started(event)
             case InstanceStopped(instance_id, attempt, exit):

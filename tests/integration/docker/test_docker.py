@@ -171,9 +171,11 @@ async def test_a_command_that_is_not_there_is_said_so(
     assert "no-such-program" in output(world, instance, "stderr")
 
 
-async def test_a_missing_image_is_known_before_and_said(
-    world: DockerWorld, backend: DockerBackend
+async def test_a_missing_image_that_is_never_pulled_is_known_before_and_said(
+    world: DockerWorld,
 ) -> None:
+    backend = world.backend(pull="never")
+    await backend.open()
     (node,) = (await backend.observe()).nodes
     assert node.has_image(IMAGE)
     assert node.has_image(f"docker.io/library/{IMAGE}")

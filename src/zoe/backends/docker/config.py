@@ -1,14 +1,16 @@
 """What exactly the engine is asked to create for an attempt."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from zoe.backends.base import Refused
 from zoe.backends.docker.names import host_name, labels, network_name
 from zoe.model.execution import ServiceInstance
 from zoe.model.launch import Launch
 from zoe.model.resources import CORE, Resources
+from zoe.model.volumes import VolumeSpec, danger
 from zoe.model.zapp import Service
 
 WORKSPACE = "/mnt/workspace"
@@ -112,6 +114,30 @@ def limits_config(limits: Resources, quota_milli: int = 0) -> dict[str, int]:
         "CpuShares": max(limits.cores_milli * SHARES_OF_CORE // CORE, _SHARES_MIN),
         "NanoCpus": quota_milli * (_NANO // CORE),
     }
+
+
+def mounts_config(
+    service: Service, volumes: Mapping[str, VolumeSpec]
+) -> Sequence[Mapping[str, Any]]:
+    """Return how the volumes of a service are mounted; raises Refused for one that opens too much.
+
+    What its folder leads to is looked at here as well as its name: there may be links.
+    """
+    mounts = []
+    for mount in service.volumes:
+        volume = volumes[mount.name]
+        real = str(Path(volume.folder).resolve())
+        if not volume.unsafe and (opened := danger(real)):
+            raise Refused(f"the volume {volume.name} leads to {real}, which would open {opened}")
+        mounts.append(
+            {
+                "Type": "bind",
+                "Source": volume.folder,
+                "Target": mount.path,
+                "ReadOnly": volume.read_only or mount.read_only,
+            }
+        )
+    return mounts
 
 
 def _gpu_config(gpus: Sequence[str], driver: GpuDriver) -> dict[str, Any]:
