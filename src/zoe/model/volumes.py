@@ -91,7 +91,7 @@ def _volume(words: list[str]) -> VolumeSpec:
         raise ValueError(f"{unknown[0]} is none of read-only, users=, teams=, unsafe")
     volume = VolumeSpec(
         name,
-        str(PurePosixPath(folder)),
+        str(PurePosixPath("/", folder.lstrip("/"))),  # to it, //etc is not in /
         read_only="read-only" in options,
         users=_names(options, "users"),
         teams=_names(options, "teams"),

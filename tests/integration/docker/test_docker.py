@@ -191,7 +191,7 @@ async def test_a_volume_that_nobody_defined_is_refused(
     world: DockerWorld, backend: DockerBackend
 ) -> None:
     service = world.service(SLEEPS, volumes=(VolumeMount("data", "/data"),))
-    with pytest.raises(Refused, match="volume data"):
+    with pytest.raises(Refused, match="no volume data that ada may use; there are no volumes"):
         await start(backend, service)
 
 
