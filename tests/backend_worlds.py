@@ -8,21 +8,25 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from docker_engine import IMAGE, TestEngine
+from swarm_engines import MANAGER, WORKERS, TestSwarm
 from zoe.backends.base import Backend
 from zoe.backends.docker.backend import DockerBackend
 from zoe.backends.fake import Behaviour, FakeBackend, FakeEngine
 from zoe.backends.process.backend import ProcessBackend
+from zoe.backends.swarm.backend import SwarmBackend
+from zoe.backends.swarm.service import service_name
 from zoe.model.cluster import Node, ObservedInstance
 from zoe.model.engines import EngineSpec
 from zoe.model.execution import Execution, Exit, ExitReason, InstanceStatus, ServiceInstance
 from zoe.model.logs import log_path
 from zoe.model.resources import CORE, Resources
+from zoe.model.samples import InstanceSample
 from zoe.model.zapp import Framework, Kind, ReadyCheck, Service, ZApp
 
 NODE = "node-a"
@@ -55,6 +59,10 @@ class Program:
     ignores_term: bool = False
     listens: int = 0
     """Serves HTTP on this port of its own address; 0: on none."""
+    holds_mib: int = 0
+    """Has so much memory, besides its own."""
+    works: bool = False
+    """Keeps one core busy."""
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -71,6 +79,10 @@ class Program:
             script.append(f"kill -{self.signal} $$")
         if self.listens:
             script.append(f"exec {serves} {self.listens}")
+        if self.holds_mib:
+            script.append(f"exec perl -e '$x = \"x\" x ({self.holds_mib} << 20); sleep 1000'")
+        if self.works:
+            script.append("while :; do :; done")
         script.append("exec sleep 1000" if self.exit_code is None else f"exit {self.exit_code}")
         return ("sh", "-c", "\n".join(script))
 
@@ -79,6 +91,9 @@ class Program:
         does = Behaviour(
             ready_seconds=0.01 if self.listens else math.inf,
             stop_seconds=math.inf if self.ignores_term else 0.0,
+            uses=lambda: InstanceSample(
+                "", 0, self.holds_mib << 20, time.monotonic() if self.works else 0.0
+            ),
             output=lambda launch: (
                 "".join(
                     [f"{name}={value}\n" for name, value in launch.environment.items()]
@@ -178,6 +193,12 @@ async def end_of(backend: Backend, instance: ServiceInstance) -> Exit:
     exit = (await seen(backend, instance, stopped)).exit
     assert exit is not None
     return exit
+
+
+async def node_of(backend: Backend, name: str = NODE) -> Node:
+    """Return a node as the back-end tells it."""
+    (node,) = [node for node in (await backend.observe()).nodes if node.name == name]
+    return node
 
 
 async def start(
@@ -301,10 +322,11 @@ class DockerWorld:
         self.things_before = self.engine.things()
 
     def backend(self, address: str = "", **options: Any) -> DockerBackend:
+        engines = [EngineSpec(NODE, self.engine.url, gpus=GPUS, address=address)]
         backend = DockerBackend(
             self.deployment,
             self.data_dir,
-            [EngineSpec(NODE, self.engine.url, gpus=GPUS, address=address)],
+            options.pop("engines", engines),
             logs_dir=self.logs_dir,
             workspaces_dir=self.data_dir / "workspaces",
             **{"gpu_driver": "none", **options},
@@ -326,6 +348,10 @@ class DockerWorld:
 
     async def end(self) -> None:
         """End everything; fail when a container, a network or a volume is left."""
+        await self._end_all()
+        assert self.engine.things() == self.things_before
+
+    async def _end_all(self) -> None:
         for backend in self.opened:
             await backend.close()
         last = self.backend()
@@ -334,8 +360,49 @@ class DockerWorld:
         for seen in (await last.observe()).instances:
             await last.remove(seen.instance_id, seen.attempt)
         await last.close()
-        left = self.engine.things() ^ self.things_before
-        assert not left, left
+
+
+@dataclass
+class SwarmWorld(DockerWorld):
+    """A deployment of its own on the one real swarm of this test process."""
+
+    engine: TestEngine = field(init=False)
+    swarm: TestSwarm
+
+    def __post_init__(self) -> None:
+        self.engine = self.swarm.nodes[NODE]
+        super().__post_init__()
+        self.things_before = self.swarm.things()
+
+    def backend(self, **options: Any) -> SwarmBackend:
+        """Return a new connection; ``engines`` are those of the nodes, the first a manager's."""
+        manager = EngineSpec(MANAGER, self.swarm.manager.url)
+        workers = [EngineSpec(name, self.swarm.nodes[name].url, gpus=GPUS) for name in WORKERS]
+        backend = SwarmBackend(
+            self.deployment,
+            self.data_dir,
+            options.pop("engines", [manager, *workers]),
+            logs_dir=self.logs_dir,
+            workspaces_dir=self.data_dir / "workspaces",
+            **{"gpu_driver": "none", **options},
+        )
+        self.opened.append(backend)
+        return backend
+
+    def service_name(self, instance: ServiceInstance) -> str:
+        return service_name(self.deployment, (instance.id, instance.attempt))
+
+    async def end(self) -> None:
+        """End everything; fail when anything is left on any node."""
+        await self._end_all()
+        last = self.backend()
+        await last.open()  # a network goes when every node has let go of it
+        name = f"zoe-{self.deployment}-"
+        await eventually(lambda: name not in self.swarm.docker("network", "ls"))
+        await last.close()
+        with suppress(AssertionError):
+            await eventually(lambda: self.swarm.things() == self.things_before, 20)
+        assert self.swarm.things() == self.things_before
 
 
 def processes_of(folder: Path) -> dict[int, str]:
@@ -365,7 +432,7 @@ def groups_of(deployment: str) -> list[Path]:
     ]
 
 
-AnyWorld = FakeWorld | ProcessWorld | DockerWorld
+AnyWorld = FakeWorld | ProcessWorld | DockerWorld | SwarmWorld
 
 
 def make_world(kind: str, folder: Path) -> FakeWorld | ProcessWorld:

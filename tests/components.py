@@ -30,7 +30,7 @@ def is_present(component: str) -> bool:
             return os.geteuid() == 0
         case "cgroups":
             return os.geteuid() == 0 and Path("/sys/fs/cgroup").is_dir()
-        case "docker":
+        case "docker" | "swarm":
             needed = ("dockerd", "docker-registry", "iptables", "ip", "mmdebstrap")
             return os.geteuid() == 0 and all(map(shutil.which, needed))
         case "shared":

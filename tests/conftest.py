@@ -4,7 +4,7 @@ from hypothesis import settings
 
 from zoe.log import configure
 
-pytest_plugins = ["components", "database", "docker_engine"]
+pytest_plugins = ["components", "database", "docker_engine", "swarm_engines"]
 
 configure("info", "text")  # unconfigured, structlog draws every local variable of a traceback
 # A check says the same each time; `make fuzz` looks further, from other seeds.

@@ -46,16 +46,19 @@ class TestEngine:
     __test__ = False
 
     def __init__(self, slot: int) -> None:
-        self.folder = cache_folder() / f"engine-{slot}"
-        self.socket = self.folder / "docker.sock"
-        self.url = f"unix://{self.socket}"
         self.address = f"10.77.{slot}.2"
         """Where its published ports are reached."""
         self.host_address = f"10.77.{slot}.1"
         """Where it reaches this machine."""
         self._slot = slot
-        self._space = f"zoe-test-{slot}"
-        self._link = f"zoetest{slot}"
+        self._set_places(f"engine-{slot}", f"zoe-test-{slot}", f"zoetest{slot}")
+
+    def _set_places(self, folder: str, space: str, link: str) -> None:
+        self.folder = cache_folder() / folder
+        self.socket = self.folder / "docker.sock"
+        self.url = f"unix://{self.socket}"
+        self._space = space
+        self._link = link
         self._process: subprocess.Popen[bytes] | None = None
         self._holder: subprocess.Popen[bytes] | None = None
 
@@ -77,19 +80,19 @@ class TestEngine:
         assert done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr}"
         return done.stdout.strip()
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
         """Start the daemon, and wait until it answers."""
         assert self._holder is not None
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
                     *("setpriv", "--pdeathsig", "TERM"),
-                    *("nsenter", "-t", str(self._holder.pid), "--mount", "--net"),
+                    *("nsenter", "-t", str(self._holder.pid), "--mount", "--net", "--uts"),
                     *("dockerd", "--data-root", f"{self.folder}/data", "-H", self.url),
                     *("--exec-root", f"{self.folder}/exec", "--pidfile", f"{self.folder}/pid"),
-                    *("--cgroup-parent", f"/{self._space}", "--live-restore"),
-                    *("--insecure-registry", f"{self.host_address}/32"),
-                    *("--default-address-pool", f"base=10.{80 + self._slot}.0.0/16,size=24"),
+                    *("--cgroup-parent", f"/{self._space}"),
+                    *self._options(),
+                    *options,
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -103,6 +106,11 @@ class TestEngine:
             assert time.monotonic() < deadline, f"dockerd does not answer; see {self.folder}/log"
             time.sleep(0.05)
         self._ip("netns", "exec", self._space, "iptables", "-I", "DOCKER-USER", "-j", "ACCEPT")
+
+    def _options(self) -> tuple[str, ...]:
+        pool = f"base=10.{80 + self._slot}.0.0/16,size=24"
+        registries = ("--insecure-registry", f"{self.host_address}/32")
+        return ("--live-restore", "--default-address-pool", pool, *registries)
 
     def kill(self) -> None:
         """Kill the daemon as a crash does; containers go on."""
@@ -131,6 +139,11 @@ class TestEngine:
             self.docker("rm", "-f", "-v", *containers)
         self.docker("network", "prune", "-f")
 
+    def bring_image(self) -> None:
+        """Have the base image there."""
+        if not self.docker("images", "-q", IMAGE):
+            self.docker("import", "-", IMAGE, input=base_image())
+
     def things(self) -> set[str]:
         """Return every container, network and volume, by name: the engine's own get new ids."""
         lists = (
@@ -147,35 +160,43 @@ class TestEngine:
     def connect(self) -> None:
         """Make the namespace, with a link to it and a route to its containers."""
         self.disconnect()
-        near, far = self.host_address, self.address
+        self._enter(self.host_address)
+        self._ip("addr", "add", f"{self.host_address}/24", "dev", self._link)
+        self._ip("route", "add", f"10.{80 + self._slot}.0.0/16", "via", self.address)
+
+    def _enter(self, gateway: str) -> None:
+        """Make the namespace and its link, with the mounts that daemons in it have."""
         self._ip("netns", "add", self._space)
         self._ip(
             *("link", "add", self._link, "type", "veth"),
             *("peer", "name", "eth0", "netns", self._space),
         )
-        self._ip("addr", "add", f"{near}/24", "dev", self._link)
         self._ip("link", "set", self._link, "up")
-        self._ip("-n", self._space, "addr", "add", f"{far}/24", "dev", "eth0")
+        self._ip("-n", self._space, "addr", "add", f"{self.address}/24", "dev", "eth0")
         self._ip("-n", self._space, "link", "set", "eth0", "up")
         self._ip("-n", self._space, "link", "set", "lo", "up")
-        self._ip("-n", self._space, "route", "add", "default", "via", near)
-        self._ip("route", "add", f"10.{80 + self._slot}.0.0/16", "via", far)
+        self._ip("-n", self._space, "route", "add", "default", "via", gateway)
         # One process holds the mounts that daemons which follow each other share.
         self.folder.mkdir(parents=True, exist_ok=True)
         script = (
             "set -e; mount --make-rprivate /; umount -l /sys; mount -t sysfs sys /sys;"
-            f"mount -t tmpfs run /run\n{_CGROUPS}\necho held; exec sleep infinity"
+            f"mount -t tmpfs run /run; {self._set_up()}\n{_CGROUPS}\n"
+            "echo held; exec sleep infinity"
         )
         self._holder = subprocess.Popen(
             [
                 *("setpriv", "--pdeathsig", "KILL", "ip", "netns", "exec", self._space),
-                *("unshare", "--mount", "bash", "-c", script),
+                *("unshare", "--mount", "--uts", "bash", "-c", script),
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
         )
         assert self._holder.stdout is not None
         assert self._holder.stdout.readline() == b"held\n"
+
+    def _set_up(self) -> str:
+        """Return what a shell does in the namespace before a daemon is started there."""
+        return ":"
 
     def disconnect(self) -> None:
         """Remove the namespace and the link; the route goes with it."""
@@ -185,7 +206,8 @@ class TestEngine:
         for arguments in (("link", "del", self._link), ("netns", "del", self._space)):
             subprocess.run(["ip", *arguments], capture_output=True, check=False)
 
-    def _ip(self, *arguments: str) -> None:
+    @staticmethod
+    def _ip(*arguments: str) -> None:
         subprocess.run(["ip", *arguments], check=True, capture_output=True)
 
 
@@ -214,15 +236,22 @@ def base_image() -> Path:
     return image
 
 
+@contextmanager
+def free_slot(kind: str) -> Iterator[int]:
+    """Take the first number that no other test process has."""
+    for slot in range(SLOTS):
+        with held(cache_folder() / f"{kind}-{slot}.lock", wait=False) as mine:
+            if mine:
+                yield slot
+                return
+    raise AssertionError(f"all {SLOTS} slots of {kind} are in use")
+
+
 @pytest.fixture(scope="session")
 def engine() -> Iterator[TestEngine]:
     """An engine with the base image, for all tests of this process."""
-    for slot in range(SLOTS):
-        with held(cache_folder() / f"engine-{slot}.lock", wait=False) as mine:
-            if mine:
-                yield from _running(TestEngine(slot))
-                return
-    raise AssertionError(f"all {SLOTS} engines are in use")
+    with free_slot("engine") as slot:
+        yield from _running(TestEngine(slot))
 
 
 def _running(engine: TestEngine) -> Iterator[TestEngine]:
@@ -230,8 +259,7 @@ def _running(engine: TestEngine) -> Iterator[TestEngine]:
     try:
         engine.start()
         engine.empty()
-        if not engine.docker("images", "-q", IMAGE):
-            engine.docker("import", "-", IMAGE, input=base_image())
+        engine.bring_image()
         yield engine
         engine.stop()
     finally:

@@ -24,7 +24,7 @@ from zoe.model.engines import EngineSpec, parse_engines
 from zoe.model.errors import Problem, ZoeError
 from zoe.model.gpus import parse_gpus
 from zoe.model.volumes import VolumeSpec, parse_volumes
-from zoe.setting_checks import ALL, check_engines, check_gpus, check_memory, check_volumes
+from zoe.setting_checks import ALL, Engines, check_gpus, check_memory, check_volumes
 
 SECRETS = frozenset({"database_url", "token"})
 """Settings that are never shown."""
@@ -64,12 +64,12 @@ class Settings(BaseModel):
     rpc_hint_seconds: Annotated[float, Field(gt=0)] = 0.25
     """How long the api tries to ring the master after a commit."""
 
-    backend: Literal["process", "docker", "fake"] = "process"
+    backend: Literal["process", "docker", "swarm", "fake"] = "process"
     """What runs the instances: see docs/reference/backends.md."""
-    docker_engines: Annotated[str, AfterValidator(check_engines)] = (
-        "docker unix:///var/run/docker.sock"
-    )
-    """Docker Engines, `;` between: name, socket, then what docs/howto/docker.md says."""
+    docker_engines: Engines = "docker unix:///var/run/docker.sock"
+    """Docker Engines, `;` between: name, socket or tcp://, then what docs/howto/docker.md says."""
+    swarm_engines: Engines = "manager unix:///var/run/docker.sock"
+    """A manager of the swarm, then engines of its nodes, as docker_engines: docs/howto/swarm.md."""
     docker_gpu_driver: Literal["nvidia", "none"] = "nvidia"
     """What gives GPUs to containers; none: their ids are only told, in variables."""
     docker_pull: Literal["missing", "always", "never"] = "missing"
@@ -139,6 +139,18 @@ class Settings(BaseModel):
     """How long one call to the back-end may take."""
     observe_seconds: Annotated[float, Field(gt=0)] = 5.0
     """Pause between two full looks at the back-end."""
+    sample_seconds: Annotated[float, Field(ge=0)] = 10.0
+    """Pause between two samples of what instances and nodes use; 0: nothing is sampled."""
+    sample_days: Annotated[float, Field(ge=1)] = 30.0
+    """For how many days it is kept what was used of nodes."""
+    pressure_free_memory: Annotated[float, Field(ge=0, le=0.5)] = 0.05
+    """Where a smaller part of a node's memory is free, elastic instances go; 0: they stay."""
+    pressure_memory_stall: Annotated[float, Field(ge=0, le=100)] = 25.0
+    """Where programs wait for memory in more percent of the time, elastic instances go; 0: stay."""
+    pressure_cpu_stall: Annotated[float, Field(ge=0, le=100)] = 0.0
+    """Where they wait for cores in more, no elastic instance is added; 0: nobody looks."""
+    pressure_pause_seconds: Annotated[float, Field(ge=0)] = 300.0
+    """How long no elastic instance is added to a node after it was short of something."""
     poll_seconds: Annotated[float, Field(gt=0)] = 1.0
     """How often the master looks for intents when no hint comes."""
     lease_seconds: Annotated[float, Field(ge=1)] = 10.0
@@ -155,8 +167,9 @@ class Settings(BaseModel):
 
     @property
     def engines(self) -> tuple[EngineSpec, ...]:
-        """The Docker Engines."""
-        return parse_engines(self.docker_engines)
+        """The Docker Engines of the back-end."""
+        is_swarm = self.backend == "swarm"
+        return parse_engines(self.swarm_engines if is_swarm else self.docker_engines)
 
     @property
     def volume_specs(self) -> tuple[VolumeSpec, ...]:
@@ -219,7 +232,6 @@ class SettingsInvalid(ZoeError):
 
 _OTHER_VARIABLES = frozenset({"ZOE_TEST_REQUIRE", "ZOE_TEST_CACHE", "ZOE_FAILPOINT"})
 """Variables of ours that are no settings."""
-
 _INSTANCE_MARK = "ZOE_EXECUTION_ID"
 """Set in every instance of an application, beside more variables that are no settings."""
 

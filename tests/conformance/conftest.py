@@ -5,17 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from backend_worlds import AnyWorld, DockerWorld, make_world
+from backend_worlds import AnyWorld, DockerWorld, SwarmWorld, make_world
 from zoe.backends.base import Backend
 
-DOCKER = pytest.param("docker", marks=pytest.mark.component("docker"))
+REAL = [pytest.param(name, marks=pytest.mark.component(name)) for name in ("docker", "swarm")]
 
 
-@pytest.fixture(params=["fake", "process", "process-rlimits", DOCKER])
+@pytest.fixture(params=["fake", "process", "process-rlimits", *REAL])
 async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AnyWorld]:
     made: AnyWorld
     if request.param == "docker":
         made = DockerWorld(tmp_path, request.getfixturevalue("engine"))
+    elif request.param == "swarm":
+        made = SwarmWorld(tmp_path, swarm=request.getfixturevalue("swarm"))
     else:
         made = make_world(request.param, tmp_path)
     yield made

@@ -10,6 +10,7 @@ from backend_worlds import (
     AnyWorld,
     make_execution,
     make_instance,
+    node_of,
     running,
     seen,
     stopped,
@@ -19,7 +20,7 @@ from zoe.model.resources import Resources
 
 
 async def test_the_gpus_of_a_node_have_ids(backend: Backend) -> None:
-    (node,) = (await backend.observe()).nodes
+    node = await node_of(backend)
     assert node.gpu_ids == GPUS
     assert node.capacity.gpus == len(GPUS)
 

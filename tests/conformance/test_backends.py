@@ -13,6 +13,7 @@ from backend_worlds import (
     hearing,
     make_execution,
     make_instance,
+    node_of,
     output,
     ready,
     running,
@@ -42,8 +43,7 @@ async def test_an_instance_runs_until_it_is_stopped(world: AnyWorld, backend: Ba
 
 
 async def test_the_nodes_are_observed(backend: Backend) -> None:
-    (node,) = (await backend.observe()).nodes
-    assert node.name == NODE
+    node = await node_of(backend)
     assert node.capacity.cores_milli >= 1000
     assert node.capacity.memory_bytes > 2**28
 

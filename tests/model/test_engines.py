@@ -19,13 +19,30 @@ def test_several_engines_give_away_what_is_said() -> None:
     assert (first.address, second.name, second.address) == ("lab.example", "b", "")
 
 
+def test_an_engine_on_another_machine_has_certificates_or_says_that_it_has_none() -> None:
+    safe, open_, six = parse_engines(
+        "a tcp://10.0.0.5:2376 tls=/etc/zoe/a; b tcp://b:2375 insecure address=lab.example;"
+        "c tcp://[fd00::5]:2375 insecure"
+    )
+    assert (safe.tls, safe.insecure, safe.socket) == ("/etc/zoe/a", False, "")
+    assert safe.address == "10.0.0.5", "its ports are published where it is reached"
+    assert (open_.tls, open_.insecure, open_.address) == ("", True, "lab.example")
+    assert six.address == "fd00::5"
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
         ("", "between one and"),
         ("lab", "a name and an address"),
         ("Lab_1 unix:///run/docker.sock", "a name and an address"),
-        ("lab tcp://10.0.0.5:2375", "not the address of a socket"),
+        ("lab http://10.0.0.5:2375", "neither a socket"),
+        ("lab tcp://10.0.0.5", "neither a socket"),
+        ("lab tcp://10.0.0.5:2375", "root on that machine"),
+        ("lab tcp://10.0.0.5:2375 tls=/etc/lab insecure", "needs either tls="),
+        ("lab tcp://10.0.0.5:2375 tls=lab", "tls= is a folder"),
+        ("lab unix:///a.sock insecure", "are for tcp://"),
+        ("lab unix:///a.sock tls=/etc/lab", "are for tcp://"),
         ("lab unix:///a.sock; lab unix:///b.sock", "two engines have the name lab"),
         ("a unix:///a.sock; b unix:///a.sock", "two engines have the address"),
         ("lab unix:///a.sock cores=none", "could not convert"),

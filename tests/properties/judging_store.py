@@ -330,17 +330,26 @@ class JudgingStore:
         for execution in self.store.values():
             for one in execution.instances:
                 if one.is_placed and (one.id, one.attempt) not in had and one.node in self.shrunk:
+                    (node,) = (each for each in self.nodes if each.name == one.node)
+                    takes = execution.zapp.service(one.service).resources
+                    if not any(getattr(takes, name) for name in self.overdrawn(node)):
+                        continue
                     keeps_its_room = (one.id, one.attempt - 1) in had
                     assert keeps_its_room, f"{one.id} was placed on {one.node}, which is overdrawn"
 
     def is_overdrawn(self, node: Node) -> bool:
+        return bool(self.overdrawn(node))
+
+    def overdrawn(self, node: Node) -> set[str]:
+        """Return the resources of which more is held on a node than it has."""
         held = [
             execution.zapp.service(one.service).resources
             for execution in self.store.values()
             for one in execution.instances
             if one.is_placed and one.node == node.name
         ]
-        return (
-            sum(each.cores_milli for each in held) > node.capacity.cores_milli
-            or sum(each.memory_bytes for each in held) > node.capacity.memory_bytes
-        )
+        return {
+            name
+            for name in ("cores_milli", "memory_bytes")
+            if sum(getattr(each, name) for each in held) > getattr(node.capacity, name)
+        }

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from scenario_text import (
     describe,
     read_exit,
+    read_load,
     read_mark,
     read_node,
     read_option,
@@ -40,6 +41,8 @@ from zoe.scheduler.events import (
     InstanceReady,
     InstanceStarted,
     InstanceStopped,
+    LoadsObserved,
+    MemoryKilled,
     NodesMarked,
     NodesObserved,
     OrphanObserved,
@@ -129,6 +132,8 @@ class Scenario:
                 return ExecutionSubmitted(
                     Execution(int(number), name, owner, zapp, self.now, desired=desired, team=team)
                 )
+            case ["loads", *loads]:
+                return LoadsObserved(tuple(read_load(load) for load in loads))
             case ["marks", *marks]:
                 self.marks = tuple(read_mark(mark) for mark in marks)
                 return NodesMarked(self.marks)
@@ -167,6 +172,8 @@ class Scenario:
                 return StartFailed(*tried, message, True)
             case "stop-failed":
                 return StopFailed(*tried, message)
+            case "memory-killed":
+                return MemoryKilled(*tried, int(message))
             case "missing":
                 return InstanceMissing(*tried)
             case "orphan":

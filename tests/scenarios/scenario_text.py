@@ -11,6 +11,7 @@ from zoe.model.execution import (
     InstanceStatus,
     ServiceInstance,
 )
+from zoe.model.load import NodeLoad
 from zoe.model.quota import Accounts, Quota, Team, User
 from zoe.model.resources import NOTHING, Resources
 from zoe.model.zapp import (
@@ -154,6 +155,21 @@ def read_mark(text: str) -> NodeMark:
     return NodeMark(name, NodeStatus(status), "ann", reason.replace("_", " "))
 
 
+def read_load(text: str) -> NodeLoad:
+    """Read ``n1=3,outside:2g,pressure:too_full,most:1/a.b/1:3g+1/a.b/2:1g``."""
+    name, _, rest = text.partition("=")
+    level, *marks = rest.split(",")
+    given = dict(mark.split(":", 1) for mark in marks)
+    most = (each.rsplit(":", 1) for each in given.get("most", "").split("+") if each)
+    return NodeLoad(
+        name,
+        int(level),
+        read_resources(given["outside"]).memory_bytes if "outside" in given else 0,
+        given.get("pressure", "").replace("_", " "),
+        tuple((key, read_resources(memory).memory_bytes) for key, memory in most),
+    )
+
+
 def read_option(text: str) -> tuple[str, object]:
     key, _, value = text.partition("=")
     if value in ("true", "false"):
@@ -196,7 +212,7 @@ def show(decision: Decision) -> str:
             said = "; ".join(f"[{reason.code}] {reason.message}" for reason in reasons)
             return f"{execution_id} waits at {position}: {said}"
         case SetNodes(nodes):
-            return "nodes " + " ".join(f"{node.name}:{node.status}" for node in nodes)
+            return "nodes " + " ".join(map(show_node, nodes))
         case SetBalances(balances):
             return "\n".join(
                 f"balance of {each.user} for {each.team or 'no team'}: "
@@ -216,11 +232,15 @@ def show(decision: Decision) -> str:
             return f"  -> resize {instance_id}"
 
 
+def show_node(node: Node) -> str:
+    return f"{node.name}:{node.status}" + (f" ({node.pressure})" if node.pressure else "")
+
+
 def describe(instance: ServiceInstance) -> str:
     marks = [f"{instance.status} on {instance.node}"]
     if instance.gpus:
         marks.append(f"GPUs {'+'.join(instance.gpus)}")
-    if instance.message:
+    if instance.message and instance.status is InstanceStatus.STARTING:
         marks.append(f"it {instance.message}")
     if instance.attempt > 1:
         marks.append(f"attempt {instance.attempt}")

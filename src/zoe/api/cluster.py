@@ -14,6 +14,7 @@ from zoe.api.executions import ActorOf, PartsOf
 from zoe.api.parts import Parts
 from zoe.api.shares import chosen_team
 from zoe.api.submission import OPENAPI_BODY, Submission, checked_zapp
+from zoe.api.use import node_views
 from zoe.model.cluster import Node, NodeMark, NodeStatus, with_marks
 from zoe.model.did_you_mean import suggestion
 from zoe.model.errors import ZAppInvalid
@@ -69,7 +70,7 @@ async def put_node(parts: PartsOf, actor: ActorOf, name: str, wanted: NodeForm) 
     await parts.master.hint(Wake())
     marks = {mark.name: mark for mark in await parts.store.marks.read()}
     nodes = [_expected(node, marks) for node in await parts.store.nodes()]
-    found = views.node_views(nodes, await parts.store.load())
+    found = views.node_views(nodes, await parts.store.load(), {})
     return next(node for node in found if node.name == name)
 
 
@@ -214,14 +215,10 @@ async def metrics(parts: PartsOf, actor: ActorOf) -> Response:
             await parts.store.counts(),
             parts.feed.subscriptions,
             await parts.store.past_forecasts(),
+            await node_views(parts),
         ),
         media_type="text/plain; version=0.0.4; charset=utf-8",
     )
-
-
-async def node_views(parts: Parts) -> list[NodeView]:
-    """Return the nodes with what holds room there."""
-    return views.node_views(await parts.store.nodes(), await parts.store.load())
 
 
 async def master_view(parts: Parts) -> MasterView:

@@ -1,4 +1,4 @@
-"""Counts for Prometheus: requests, executions by status, open streams, how forecasts came true."""
+"""Counts for Prometheus: requests, executions, streams, nodes, how forecasts came true."""
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean, median
@@ -6,6 +6,8 @@ from statistics import fmean, median
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from zoe.model.execution import ExecutionStatus
+from zoe.model.resources import CORE
+from zoe.model.rest_cluster import NodeView
 from zoe.store.base import PastForecast
 
 
@@ -48,18 +50,58 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.node_memory = Gauge(
+            "zoe_node_memory_used_bytes",
+            "Memory of a node that is used, by whom ever.",
+            ["node"],
+            registry=self.registry,
+        )
+        self.node_cores = Gauge(
+            "zoe_node_cores_used",
+            "Cores of a node that work, for whom ever.",
+            ["node"],
+            registry=self.registry,
+        )
+        self.node_stall = Gauge(
+            "zoe_node_stall_ratio",
+            "Share of the last ten seconds in which something waited for a resource of a node.",
+            ["node", "resource"],
+            registry=self.registry,
+        )
+        self.node_pressure = Gauge(
+            "zoe_node_under_pressure",
+            "Whether a node is short of something, so that nothing elastic is placed on it.",
+            ["node"],
+            registry=self.registry,
+        )
+
     def render(
         self,
         counts: Mapping[ExecutionStatus, int],
         streams: int,
         forecasts: Sequence[PastForecast] = (),
+        nodes: Sequence[NodeView] = (),
     ) -> bytes:
         """Return the text that Prometheus reads."""
+        self._measure(nodes)
         self._judge(forecasts)
         self.streams.set(streams)
         for status in ExecutionStatus:
             self.executions.labels(status).set(counts.get(status, 0))
         return generate_latest(self.registry)
+
+    def _measure(self, nodes: Sequence[NodeView]) -> None:
+        for gauge in (self.node_memory, self.node_cores, self.node_stall, self.node_pressure):
+            gauge.clear()  # nodes go, too
+        for node in nodes:
+            self.node_pressure.labels(node.name).set(bool(node.pressure))
+            if (use := node.use) is None:
+                continue
+            self.node_memory.labels(node.name).set(use.memory_bytes)
+            self.node_cores.labels(node.name).set(use.cores_milli / CORE)
+            for resource, stall in (("memory", use.memory_stall), ("cpu", use.cpu_stall)):
+                if stall is not None:
+                    self.node_stall.labels(node.name, resource).set(stall / 100)
 
     def _judge(self, forecasts: Sequence[PastForecast]) -> None:
         judged = [

@@ -18,7 +18,7 @@ from zoe.model.execution import (
 )
 from zoe.model.resources import NOTHING, Resources
 from zoe.model.rest import ResourcesView, as_time
-from zoe.model.rest_cluster import GpuView, NodeInstanceView, NodeView
+from zoe.model.rest_cluster import GpuView, NodeInstanceView, NodeUseView, NodeView
 from zoe.model.rest_executions import (
     EndpointView,
     EndView,
@@ -34,6 +34,7 @@ from zoe.model.rest_executions import (
     ServiceView,
     WhyView,
 )
+from zoe.model.use import NodeUse
 from zoe.model.zapp import ZApp
 from zoe.store.base import HistoryEntry
 
@@ -154,7 +155,11 @@ def why_sentence(execution: Execution) -> str:
 
 def _preparing(execution: Execution) -> Iterator[str]:
     """Say what is done for instances before they run, once for those of a service."""
-    said = {each.service: each.message for each in execution.instances if each.message}
+    said = {
+        each.service: each.message
+        for each in map(instance_view, execution.instances)
+        if each.message
+    }
     yield from (f"{service} {message}" for service, message in said.items())
 
 
@@ -204,7 +209,7 @@ def instance_view(instance: ServiceInstance) -> InstanceView:
         not_before=as_time(instance.not_before) if waits else None,
         exit=exit_view(instance.exit),
         gpus=list(instance.gpus),
-        message=instance.message,
+        message=instance.message if instance.status is InstanceStatus.STARTING else "",
     )
 
 
@@ -290,7 +295,23 @@ def resources(amount: Resources) -> ResourcesView:
     )
 
 
-def node_views(nodes: Sequence[Node], live: Sequence[Execution]) -> list[NodeView]:
+def node_use_view(use: NodeUse) -> NodeUseView:
+    """Return what was used of a node."""
+    return NodeUseView(
+        at=as_time(use.at),
+        seconds=use.seconds,
+        cores_milli=use.cores_milli,
+        memory_bytes=use.memory_bytes,
+        peak_bytes=use.peak_bytes,
+        memory_total_bytes=use.memory_total_bytes,
+        memory_stall=use.memory_stall,
+        cpu_stall=use.cpu_stall,
+    )
+
+
+def node_views(
+    nodes: Sequence[Node], live: Sequence[Execution], uses: Mapping[str, NodeUse]
+) -> list[NodeView]:
     """Return the nodes by name, with the instances of ``live`` executions that hold room there."""
     reserved: dict[str, Resources] = {}
     holders: dict[str, list[NodeInstanceView]] = {}
@@ -327,6 +348,8 @@ def node_views(nodes: Sequence[Node], live: Sequence[Execution]) -> list[NodeVie
             instances=holders.get(node.name, []),
             gpus=_gpu_views(node, gpus.get(node.name, {})),
             images=None if node.images is None else sorted(node.images),
+            pressure=node.pressure,
+            use=node_use_view(uses[node.name]) if node.name in uses else None,
         )
         for node in sorted(nodes, key=lambda node: node.name)
     ]

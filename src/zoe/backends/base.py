@@ -16,6 +16,7 @@ from zoe.model.cluster import Observation, ObservedInstance
 from zoe.model.errors import ZoeError
 from zoe.model.execution import Execution, ServiceInstance
 from zoe.model.resources import Resources
+from zoe.model.samples import Samples
 from zoe.model.zapp import ZApp
 
 
@@ -72,6 +73,12 @@ class Backend(Protocol):
         A back-end that does not get images by itself says which ones each node has
         (``Node.images``): then nothing that needs another one is started there. None means that it
         gets them, or uses none.
+        """
+
+    async def sample(self) -> Samples:
+        """Return what every node that answers, and every attempt that lives on it, use now.
+
+        It may leave out what cannot be told, and must cost little: it is called again and again.
         """
 
     def describe(self, zapp: ZApp) -> list[str]:

@@ -21,6 +21,7 @@ from zoe.model.execution import Execution, Exit, ExitReason, InstanceStatus, Ser
 from zoe.model.launch import Launch, Place, launch
 from zoe.model.logs import log_folder, log_path
 from zoe.model.resources import CORE, Resources
+from zoe.model.samples import InstanceSample, NodeSample, Samples
 from zoe.model.zapp import Service, ZApp
 
 T = TypeVar("T")
@@ -48,6 +49,8 @@ class Behaviour:
     """From SIGTERM to the end; infinite: only SIGKILL ends it."""
     refused: str = ""
     """Why it is never started; empty: it is."""
+    uses: Callable[[], InstanceSample] = lambda: InstanceSample("", 0, 0, 0.0)
+    """What it uses at the moment of the question; whose it is does not matter here."""
     output: Callable[[Launch], str] = lambda _: ""
     """What it writes to stdout as soon as it runs."""
 
@@ -94,6 +97,8 @@ class FakeEngine:
         """Whether watchers hear nothing: they find out by looking."""
         self.launches: dict[tuple[str, int], Launch] = {}
         """What was run for each attempt that started."""
+        self.outside: Callable[[str], int] = lambda _: 0
+        """How much memory what is not ours uses on a node."""
         self._nodes = {node.name: node for node in nodes}
         self._attempts: dict[tuple[str, int], _Attempt] = {}
         self._watchers: list[Watchers] = []
@@ -211,6 +216,19 @@ class FakeEngine:
         return Observation(
             tuple(self._nodes.values()), tuple(one for one in seen if one.node not in hidden)
         )
+
+    def sample(self) -> Samples:
+        """Return what the attempts on machines that are reached use, and these."""
+        used = {name: self.outside(name) for name in self._nodes if self._is_reachable(name)}
+        instances = []
+        for (instance_id, number), attempt in self._attempts.items():
+            if _lives(attempt) and attempt.seen.node in used:
+                uses = replace(attempt.does.uses(), instance_id=instance_id, attempt=number)
+                used[attempt.seen.node] += uses.memory_bytes
+                instances.append(uses)
+        sizes = {name: self._nodes[name].capacity.memory_bytes for name in used}
+        nodes = (NodeSample(name, used[name], sizes[name], 0.0) for name in used)
+        return Samples(tuple(nodes), tuple(instances))
 
     def add(self, watchers: Watchers) -> None:
         """Tell these what changes, too."""
@@ -335,6 +353,10 @@ class FakeBackend:
     async def observe(self) -> Observation:
         """Return the nodes and attempts that can be seen."""
         return await self._call("observe", "", self._engine.observe)
+
+    async def sample(self) -> Samples:
+        """Return what is used on the machines that are reached."""
+        return await self._call("sample", "", self._engine.sample)
 
     def watch(self) -> AsyncIterator[ObservedInstance]:
         """Yield what changes, unless the engine is silent."""

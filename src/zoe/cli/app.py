@@ -15,6 +15,7 @@ from zoe.cli import (
     nodes,
     shares,
     simulate,
+    top,
     views,
 )
 from zoe.cli.session import global_options
@@ -32,6 +33,7 @@ GROUPS = (
     ("This machine", machine.app),
     ("Executions", executions.app),
     ("Looking", views.app),
+    ("Looking", top.app),
     ("Machines", nodes.app),
     ("Catalogue", apps.app),
     ("Applications", applications.app),

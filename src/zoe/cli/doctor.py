@@ -5,30 +5,19 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from zoe.cli import deployment
+from zoe.cli.engines import engine_finding, swarm_findings
+from zoe.cli.finding import Finding
 from zoe.cli.ports import port_problem
 from zoe.client import RequestFailed, Zoe
 from zoe.client.credentials import credentials
-from zoe.model.engines import SCHEME, EngineSpec
 from zoe.model.errors import ZoeError
 from zoe.settings import Origin, Settings
 
 DISK_MIN_BYTES = 1024**3
 CLOCK_MAX_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at; without what is ``needed`` Zoe does not work."""
-
-    what: str
-    ok: bool
-    found: str
-    try_: str = ""
-    needed: bool = True
 
 
 def examine(settings: Settings, origins: Mapping[str, Origin]) -> list[Finding]:
@@ -38,35 +27,15 @@ def examine(settings: Settings, origins: Mapping[str, Origin]) -> list[Finding]:
     findings = [_python()]
     if local:
         findings += [_setpriv(), _postgres(settings), _folder(settings), _disk(settings)]
-        if settings.backend == "docker":
+        if settings.backend in ("docker", "swarm"):
             findings += [engine_finding(engine) for engine in settings.engines]
+            if settings.backend == "swarm" and findings[-len(settings.engines)].ok:
+                findings += swarm_findings(settings.engines)
         else:
             findings += [_cgroups()]
         if running is None:
             findings.append(_port(settings))
     return findings + list(_servers(settings, running is not None or not local))
-
-
-def engine_finding(engine: EngineSpec) -> Finding:
-    """Ask a Docker Engine for its version, as the back-end will, and say what is in the way."""
-    import httpx2
-
-    what = f"engine {engine.name}"
-    socket = engine.url.removeprefix(SCHEME)
-    if not Path(socket).exists():
-        hint = "install and start Docker Engine, or name another socket with docker_engines"
-        return Finding(what, False, f"there is no socket {socket}", hint)
-    if not os.access(socket, os.R_OK | os.W_OK):
-        hint = "become a member of the group of that file, usually docker, and log in again"
-        return Finding(what, False, f"this user may not use {socket}", hint)
-    try:
-        with httpx2.Client(transport=httpx2.HTTPTransport(uds=socket), timeout=5.0) as client:
-            version = client.get("http://localhost/version").raise_for_status().json()
-        said = f"Docker {version['Version']}, API {version['ApiVersion']}, at {engine.url}"
-    except (httpx2.HTTPError, ValueError, KeyError) as error:
-        why = f"{engine.url} does not answer as a Docker Engine: {error}"
-        return Finding(what, False, why, "start dockerd, or name another socket")
-    return Finding(what, True, said)
 
 
 def _python() -> Finding:

@@ -39,7 +39,7 @@ def up(
     host: Annotated[str | None, typer.Option("--host", help="Address the api listens on.")] = None,
     backend: Annotated[
         str | None,
-        typer.Option("--backend", help="What runs the instances: process, docker or fake."),
+        typer.Option("--backend", help="What runs the instances: process, docker, swarm or fake."),
     ] = None,
     unseen: Annotated[bool, typer.Option("--unseen", hidden=True)] = False,
 ) -> None:

@@ -37,16 +37,31 @@ def _nodes(found: "list[NodeView]") -> str:
             f"{each.free.cores_milli / 1000:g} of {each.capacity.cores_milli / 1000:g}",
             f"{memory(each.free.memory_bytes)} of {memory(each.capacity.memory_bytes)}",
             f"{each.free.gpus} of {each.capacity.gpus}",
+            _used(each),
             len(each.instances),
             " ".join(each.labels),
         )
         for each in found
     )
-    headings = ("NODE", "STATUS", "FREE CORES", "FREE MEMORY", "FREE GPUS", "INSTANCES", "LABELS")
+    headings = (
+        "NODE",
+        "STATUS",
+        "FREE CORES",
+        "FREE MEMORY",
+        "FREE GPUS",
+        "IN USE",
+        "INSTANCES",
+        "LABELS",
+    )
     told: dict[str, list[str]] = {}
     for each in found:
         told.setdefault(each.message, []).append(each.name)
     notes = [f"{', '.join(names)}: {message}" for message, names in told.items() if message]
+    notes += [
+        f"{each.name}: {each.pressure}; no elastic instance is added there"
+        for each in found
+        if each.pressure
+    ]
     notes += [
         f"{each.name}: {gpu.instance} holds GPU {gpu.id}{', which is gone' if gpu.gone else ''}"
         for each in found
@@ -54,6 +69,13 @@ def _nodes(found: "list[NodeView]") -> str:
         if gpu.instance
     ]
     return "\n".join([columns(headings, rows), *notes])
+
+
+def _used(node: "NodeView") -> str:
+    """Say what of a node is really used, by whom ever."""
+    if node.use is None:
+        return "-"
+    return f"{node.use.cores_milli / 1000:.1f} cores, {memory(node.use.memory_bytes)}"
 
 
 @node.command()

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from zoe.model.rest_executions import EndView, ForecastView
 
 
+CLEAR = "\033[H\033[2J"
+"""What makes a terminal begin again at its top."""
+
+
 class ExitCode:
     """The exit codes of every command."""
 

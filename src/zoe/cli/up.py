@@ -35,6 +35,10 @@ KEEP_SIGNAL = signal.SIGUSR1
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, KEEP_SIGNAL)
 
 
+CONTAINERS = ("docker", "swarm")
+"""The back-ends whose instances outlive every program of ours."""
+
+
 class UpFailed(ZoeError):
     """Zoe could not be started."""
 
@@ -134,9 +138,12 @@ class Programs:
             *("--deployment", self.settings.deployment),
             *("--data-dir", str(self.settings.data_dir)),
         )
-        if self.settings.backend == "docker":
-            engines = ("--engines", self.settings.docker_engines)
-            return self._python("shutdown", "zoe.backends.docker.shutdown", *which, *engines)
+        if self.settings.backend in CONTAINERS:
+            name = self.settings.backend
+            is_swarm = name == "swarm"
+            engines = self.settings.swarm_engines if is_swarm else self.settings.docker_engines
+            module = f"zoe.backends.{name}.shutdown"
+            return self._python("shutdown", module, *which, "--engines", engines)
         return self._python("agent-shutdown", "zoe.backends.process.shutdown", *which)
 
     def keep_database_url(self, url: str) -> None:
@@ -348,8 +355,8 @@ def detach(arguments: list[str], settings: Settings) -> tuple[Credentials, bool]
 
 def _may_run(settings: Settings) -> bool:
     """Whether applications may have outlived the programs."""
-    if settings.backend == "docker":
-        return (settings.data_dir / "docker").is_dir()
+    if settings.backend in CONTAINERS:
+        return (settings.data_dir / settings.backend).is_dir()
     return (settings.run_dir / "agent.sock").exists()
 
 

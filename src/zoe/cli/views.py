@@ -9,6 +9,7 @@ import typer
 
 from zoe.cli.executions import PATIENCE_SECONDS, ExecutionArgument
 from zoe.cli.output import (
+    CLEAR,
     Format,
     JsonOption,
     OutputOption,
@@ -17,6 +18,8 @@ from zoe.cli.output import (
     columns,
     counted,
     expected,
+    lasting,
+    memory,
     near,
     plain,
     printable,
@@ -26,15 +29,21 @@ from zoe.cli.output import (
     write,
 )
 from zoe.cli.session import Session, session
+from zoe.cli.top import cores_used, memory_used
 
 if TYPE_CHECKING:
     from zoe.client import Zoe
     from zoe.model.rest import Page
-    from zoe.model.rest_executions import ExecutionDetail, ExecutionSummary, HistoryView, WhyView
+    from zoe.model.rest_executions import (
+        ExecutionDetail,
+        ExecutionSummary,
+        HistoryView,
+        InstanceView,
+        WhyView,
+    )
+    from zoe.model.rest_use import InstanceUseView
 
 WATCH_SECONDS = 1.0
-CLEAR = "\033[H\033[2J"
-"""What makes a terminal begin again at its top."""
 LIST_MAX = 500
 EVENTS_MAX = 1000
 LOSSES_SHOWN = 10
@@ -110,10 +119,11 @@ def show_(
             write(zoe.source(name))
             return
         found = zoe.show(name)
-    show(found, output, as_json, lambda: _detail(found), lambda: [found.name])
+        uses = [] if as_json or output is not Format.TABLE else zoe.execution_use(name).instances
+    show(found, output, as_json, lambda: _detail(found, uses), lambda: [found.name])
 
 
-def _detail(found: "ExecutionDetail") -> str:
+def _detail(found: "ExecutionDetail", uses: "list[InstanceUseView]") -> str:
     fields = [
         ("name", found.name),
         ("id", found.id),
@@ -143,6 +153,7 @@ def _detail(found: "ExecutionDetail") -> str:
     ]
     text.append(columns(("SERVICE", "ESSENTIAL", "ELASTIC", "INSTANCES"), services))
     if found.instances:
+        known = {(use.id, use.attempt): use for use in uses}
         with_gpus = any(instance.gpus for instance in found.instances)
         instances = (
             (
@@ -152,18 +163,32 @@ def _detail(found: "ExecutionDetail") -> str:
                 instance.node,
                 instance.address,
                 *([",".join(instance.gpus)] if with_gpus else []),
+                *(_used(instance, known) if known else []),
                 ago(instance.started_at),
                 instance.exit.message if instance.exit else instance.message,
             )
             for instance in found.instances
         )
         gpus = ["GPUS"] if with_gpus else []
-        headings = ("INSTANCE", "STATUS", "READY", "NODE", "ADDRESS", *gpus, "AGE", "MESSAGE")
+        used = ["CORES", "MEMORY", "PEAK", "WORKED"] if known else []
+        last = ("AGE", "MESSAGE")
+        headings = ("INSTANCE", "STATUS", "READY", "NODE", "ADDRESS", *gpus, *used, *last)
         text.append(columns(headings, instances))
     if found.endpoints:
         endpoints = ((end.name, end.instance, end.url) for end in found.endpoints)
         text.append(columns(("ENDPOINT", "INSTANCE", "ADDRESS"), endpoints))
     return "\n\n".join(text)
+
+
+def _used(
+    instance: "InstanceView", known: "dict[tuple[str, int], InstanceUseView]"
+) -> tuple[str, str, str, str]:
+    """Say what an instance uses, and what one that has stopped has used."""
+    use = known.get((instance.id, instance.attempt))
+    if use is None:
+        return ("", "", "", "")
+    in_all = (memory(use.peak_bytes), lasting(use.core_seconds))
+    return ("", "", *in_all) if instance.exit else (cores_used(use), memory_used(use), *in_all)
 
 
 def _counts(instances: "dict[object, int] | object") -> str:

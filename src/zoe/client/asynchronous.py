@@ -10,7 +10,8 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 import httpx2
 
 from zoe.client import calls, retries
-from zoe.client.calls import Call, Ref
+from zoe.client.call import Call, arguments, url_of
+from zoe.client.calls import Ref
 from zoe.client.connection import FOLLOW_TIMEOUT, Position, target
 from zoe.client.errors import TimedOut, failure, no_answer
 from zoe.model.rest_executions import ExecutionDetail, FollowEnd, HistoryView, LogText
@@ -71,6 +72,9 @@ class AsyncZoe:
     events = _method(calls.events)
     source = _method(calls.source)
     queue = _method(calls.queue)
+    top = _method(calls.top)
+    execution_use = _method(calls.execution_use)
+    node_use = _method(calls.node_use)
     nodes = _method(calls.nodes)
     apps = _method(calls.apps)
     app = _method(calls.app)
@@ -124,8 +128,8 @@ class AsyncZoe:
     async def ask(self, call: Call[Answer]) -> Answer:
         """Make a request, again while nobody answers. Raises RequestFailed and its kinds."""
         pauses = retries.patience(self._retry_seconds)
-        url = calls.url_of(self.url, call.path)
-        sent = calls.arguments(call, self._target.token)
+        url = url_of(self.url, call.path)
+        sent = arguments(call, self._target.token)
         while True:
             began = time.monotonic()
             try:
@@ -151,7 +155,7 @@ class AsyncZoe:
         while True:
             try:
                 async with self._http.sse(
-                    calls.url_of(self.url, path),
+                    url_of(self.url, path),
                     params=position.query,
                     headers=position.headers,
                     timeout=FOLLOW_TIMEOUT,

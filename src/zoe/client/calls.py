@@ -8,16 +8,15 @@ prefix of its name. Every call is safe to repeat, and is repeated when nobody an
 import re
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import TypeVar
 from urllib.parse import quote
 
 from pydantic import BaseModel, ValidationError
 
+from zoe.client.call import Call
 from zoe.client.errors import NotFound, Rejected
 from zoe.model.execution import ExecutionStatus
 from zoe.model.rest import (
-    API_PREFIX,
     ErrorView,
     Problem,
     ProblemCode,
@@ -50,8 +49,8 @@ from zoe.model.rest_executions import (
     SubmitRequest,
     WhyView,
 )
+from zoe.model.rest_use import ExecutionUseView, NodePastView, TopView
 
-Answer = TypeVar("Answer")
 Model = TypeVar("Model", bound=BaseModel)
 
 Ref = str | int
@@ -59,21 +58,6 @@ _NAME_OR_ID = re.compile("[a-z0-9-]+")
 
 WAIT_SECONDS = 30.0
 """How long the api holds one request to wait; longer waits are several requests."""
-
-
-@dataclass(frozen=True, slots=True)
-class Call(Generic[Answer]):
-    """One request, and how its answer is read."""
-
-    method: str
-    path: str
-    read: Callable[[bytes], Answer]
-    query: Mapping[str, str | list[str]] = field(default_factory=dict)
-    body: BaseModel | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    timeout_seconds: float = 30.0
-    accept_errors: frozenset[int] = frozenset()
-    """Statuses above 399 whose body is an answer nevertheless."""
 
 
 def submit(
@@ -177,6 +161,21 @@ def source(ref: Ref) -> Call[str]:
 def queue(*, limit: int = 100) -> Call[QueuePage]:
     """Return those that wait, by their place, with when each is expected to start."""
     return Call("GET", "/queue", _as(QueuePage), {"limit": str(limit)})
+
+
+def top(*, limit: int = 100) -> Call[TopView]:
+    """Return what is used now: of nodes (for administrators), and by the hungriest instances."""
+    return Call("GET", "/top", _as(TopView), {"limit": str(limit)})
+
+
+def execution_use(ref: Ref) -> Call[ExecutionUseView]:
+    """Return what an execution uses and has used, by attempt, with the last hour."""
+    return Call("GET", f"{_execution(ref)}/use", _as(ExecutionUseView))
+
+
+def node_use(name: str, *, days: float = 1.0) -> Call[NodePastView]:
+    """Return what was used of a machine in the last hour, and in the last ``days``."""
+    return Call("GET", f"{_named('nodes', name)}/use", _as(NodePastView), {"days": f"{days:g}"})
 
 
 def nodes() -> Call[NodePage]:
@@ -327,24 +326,6 @@ MESSAGES: Mapping[str, type[LogText | HistoryView | FollowEnd]] = {
     "end": FollowEnd,
 }
 """What the events of a stream carry, by their names; others are of a newer server."""
-
-
-def url_of(server: str, path: str) -> str:
-    """Return the whole address of ``path``."""
-    return f"{server.rstrip('/')}{API_PREFIX}{path}"
-
-
-def arguments(call: Call[Any], token: str) -> dict[str, Any]:
-    """Return what the HTTP client wants to know of a call."""
-    headers = dict(call.headers) | ({"Authorization": f"Bearer {token}"} if token else {})
-    if call.body is not None:
-        headers["Content-Type"] = "application/json"
-    return {
-        "params": {name: value for name, value in call.query.items() if value},
-        "content": call.body.model_dump_json() if call.body is not None else None,
-        "headers": headers,
-        "timeout": call.timeout_seconds,
-    }
 
 
 def _as(model: type[Model]) -> Callable[[bytes], Model]:

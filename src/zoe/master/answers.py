@@ -6,6 +6,7 @@ from typing import Protocol
 
 import zoe
 from zoe.master.loop import Loop
+from zoe.master.sampling import Sampling
 from zoe.model.errors import ZAppInvalid
 from zoe.model.execution import Execution
 from zoe.model.zapp import ZApp
@@ -22,8 +23,15 @@ from zoe.rpc.messages import (
     Pong,
     Reply,
     Request,
+    Used,
+    Uses,
     Wake,
 )
+
+TOLD_MAX = 2000
+"""Instances whose use is told in one answer."""
+HOURS_MAX = 100
+"""Instances whose last hour is told in one answer."""
 
 
 class Describes(Protocol):
@@ -58,6 +66,8 @@ class Desk:
                 return Pong(self.epoch, self.since, self.backend.name, zoe.__version__)
             case Plan():
                 return await self._plan(request, self.loop)
+            case Used():
+                return _uses(request, self.loop.sampling, self.now())
 
     async def _plan(self, request: Plan, loop: Loop) -> Reply:
         try:
@@ -89,3 +99,21 @@ class Desk:
             queue_position=admission.queue_position,
             forecast=expected,
         )
+
+
+def _uses(asked: Used, sampling: Sampling | None, now: float) -> Uses:
+    if sampling is None:
+        return Uses(0.0)
+    if asked.node:
+        return Uses(
+            sampling.pause_seconds,
+            [use for use in sampling.nodes.values() if use.name == asked.node],
+            hour={asked.node: sampling.hour.of(asked.node, now)},
+        )
+    if asked.execution_id:
+        hour = sampling.hour.of_execution(asked.execution_id, now)
+        found = sampling.of_execution(asked.execution_id)
+        told = {key: hour[key] for key in list(hour)[:HOURS_MAX]}
+        return Uses(sampling.pause_seconds, [], found[:TOLD_MAX], told)
+    most = sorted(sampling.instances.values(), key=lambda use: -use.memory_bytes)
+    return Uses(sampling.pause_seconds, list(sampling.nodes.values()), most[:TOLD_MAX])

@@ -17,6 +17,7 @@ from zoe.backends.base import Backend, Retryable
 from zoe.master import intents, observe
 from zoe.master.effects import Effects
 from zoe.master.foresight import Foresight
+from zoe.master.sampling import Sampling
 from zoe.model.balance import Balance
 from zoe.model.change import (
     Change,
@@ -28,7 +29,7 @@ from zoe.model.change import (
     SetNodes,
     SetStatus,
 )
-from zoe.model.cluster import Observation
+from zoe.model.cluster import Node, Observation
 from zoe.model.execution import ENDED, Execution
 from zoe.scheduler.decisions import Decision, WakeAt
 from zoe.scheduler.events import BalancesRestored, Event, NodesMarked, SharesSet, WokeUp
@@ -73,9 +74,11 @@ class Loop:
         now: Callable[[], float] = time.time,
         pace: Pace | None = None,
         foresight: Foresight | None = None,
+        sampling: Sampling | None = None,
     ) -> None:
         self.scheduler = scheduler
         self.foresight = foresight
+        self.sampling = sampling
         self._store = store
         self._backend = backend
         self._epoch = epoch
@@ -83,6 +86,8 @@ class Loop:
         self._pace = pace or Pace()
         self._inbox: asyncio.Queue[Event | observe.Look | Foretell | _Bell] = asyncio.Queue()
         self._rung = False
+        self._observed: tuple[Node, ...] = ()
+        """The nodes as the back-end told them last."""
         self._alarm: asyncio.TimerHandle | None = None
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._effects = Effects(
@@ -127,6 +132,7 @@ class Loop:
             self._look_around(),
             self._keep_lease(),
             self._look_ahead(),
+            self._sample(),
             self._await_failure(),
         )
 
@@ -255,6 +261,8 @@ class Loop:
 
     async def _hear_backend(self) -> None:
         async for observed in self._backend.watch():
+            if self.sampling is not None:
+                self.sampling.note_end(observed.used)
             for event in observe.events_of(observed):
                 self._inbox.put_nowait(event)
 
@@ -273,7 +281,14 @@ class Loop:
                 log.warning("the back-end does not answer", why=str(fault))
                 await asyncio.sleep(self._pace.poll_seconds)
             else:
+                self._observed = observation.nodes
                 return observe.Look(observation, mark)
+
+    async def _sample(self) -> None:
+        while self.sampling is not None:
+            for event in await self.sampling.next(self._observed, self.scheduler.executions):
+                self._inbox.put_nowait(event)
+            await self.sampling.pause()
 
     async def _keep_lease(self) -> None:
         """Renew three times a lease; stop acting before it ends when the store is away."""

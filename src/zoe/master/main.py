@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
@@ -21,17 +22,20 @@ from zoe.backends.base import Backend, Retryable
 from zoe.backends.docker.backend import DockerBackend
 from zoe.backends.fake import FakeBackend
 from zoe.backends.process.backend import ProcessBackend
+from zoe.backends.swarm.backend import SwarmBackend
 from zoe.catalogue import frameworks
 from zoe.garbage import look_seldom
 from zoe.master.answers import Desk
 from zoe.master.forecasting import Forecaster, ForecastProcesses
 from zoe.master.foresight import Foresight, Outlook
 from zoe.master.loop import Loop, Pace
+from zoe.master.sampling import Habits, Sampling
 from zoe.model.errors import ZoeError
 from zoe.rpc.keys import server_keys
 from zoe.rpc.server import Server
 from zoe.scheduler.scheduler import Scheduler
 from zoe.scheduler.sharing import Sharing
+from zoe.scheduler.strain import Limits
 from zoe.settings import Settings, load_settings
 from zoe.store.base import StaleEpoch, Store, StoreUnavailable
 from zoe.store.postgres import PostgresStore
@@ -92,6 +96,7 @@ async def reign(
             now=desk.now,
             pace=pace(settings),
             foresight=foresight,
+            sampling=make_sampling(settings, store, backend, desk.now),
         )
         desk.loop, desk.epoch, desk.since = loop, epoch, desk.now()
         try:
@@ -139,7 +144,7 @@ async def _lead(store: Store, holder: str, lease_seconds: float) -> int:
         await asyncio.sleep(RETRY_SECONDS)
 
 
-def make_backend(settings: Settings) -> ProcessBackend | DockerBackend | FakeBackend:
+def make_backend(settings: Settings) -> Backend:
     """Build the back-end that the settings name."""
     match settings.backend:
         case "fake":
@@ -155,6 +160,17 @@ def make_backend(settings: Settings) -> ProcessBackend | DockerBackend | FakeBac
                 api_url=settings.api_url,
                 pull=settings.docker_pull,
                 docker_auth=settings.docker_auth,
+                volumes=settings.volume_specs,
+            )
+        case "swarm":
+            return SwarmBackend(
+                settings.deployment,
+                settings.data_dir,
+                settings.engines,
+                logs_dir=settings.logs_dir,
+                workspaces_dir=settings.workspaces_dir,
+                gpu_driver=settings.docker_gpu_driver,
+                api_url=settings.api_url,
                 volumes=settings.volume_specs,
             )
         case "process":
@@ -191,6 +207,27 @@ def outlook(settings: Settings) -> Outlook:
         budget_seconds=settings.forecast_budget_seconds,
         depth=settings.forecast_depth,
     )
+
+
+def make_sampling(
+    settings: Settings, store: Store, backend: Backend, now: Callable[[], float]
+) -> Sampling | None:
+    """Build what samples as often as the settings say; None: nothing is sampled."""
+    if not settings.sample_seconds:
+        return None
+    limits = Limits(
+        free_memory=settings.pressure_free_memory,
+        memory_stall=settings.pressure_memory_stall,
+        cpu_stall=settings.pressure_cpu_stall,
+        pause_seconds=settings.pressure_pause_seconds,
+    )
+    habits = Habits(
+        pause_seconds=settings.sample_seconds,
+        timeout_seconds=settings.effect_timeout_seconds,
+        kept_days=settings.sample_days,
+        limits=limits,
+    )
+    return Sampling(backend, store.uses, habits, now)
 
 
 def sharing_of(settings: Settings) -> Sharing:

@@ -27,7 +27,7 @@ class Cause:
 
     rule: str
     """``reclaim``: essential instances of others come first; ``scale``: its user said so;
-    ``drain``: its node is to be emptied."""
+    ``drain``: its node is to be emptied; ``pressure``: its node has too little memory left."""
     for_execution: int | None = None
 
 

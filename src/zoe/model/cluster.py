@@ -5,7 +5,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from zoe.model.execution import Exit, InstanceStatus
+from zoe.model.load import NodeLoad
 from zoe.model.resources import Resources
+from zoe.model.samples import InstanceSample
 
 
 class NodeStatus(StrEnum):
@@ -27,7 +29,7 @@ class Node:
     name: str
     capacity: Resources
     foreign: Resources = field(default_factory=Resources)
-    """Held by containers that are not ours: never given to anybody."""
+    """Held by containers that are not ours, or used by what is not: never given to anybody."""
     labels: frozenset[str] = frozenset()
     status: NodeStatus = NodeStatus.READY
     message: str = ""
@@ -36,6 +38,8 @@ class Node:
     """The ids of its GPUs, all of ``capacity.gpus``; empty: ``"0"`` and so on."""
     images: frozenset[str] | None = None
     """The images that it has, named as applications name them; None: it gets what it lacks."""
+    pressure: str = ""
+    """What it is short of, for people: nothing elastic is placed on it meanwhile."""
 
     def __post_init__(self) -> None:
         """Raise ValueError unless the GPUs that are named are distinct, and as many as it has."""
@@ -66,6 +70,20 @@ class NodeMark:
     def message(self) -> str:
         """Who did it and why, for people."""
         return f"by {self.by}" + (f": {self.reason}" if self.reason else "")
+
+
+def with_loads(nodes: Iterable[Node], loads: Mapping[str, NodeLoad]) -> tuple[Node, ...]:
+    """Return the nodes with what was sampled of them: use from outside, and pressure."""
+    return tuple(
+        replace(
+            node,
+            foreign=node.foreign + Resources(memory_bytes=load.outside_bytes),
+            pressure=load.pressure,
+        )
+        if (load := loads.get(node.name)) and (load.outside_bytes or load.pressure)
+        else node
+        for node in nodes
+    )
 
 
 def with_marks(nodes: Iterable[Node], marks: Mapping[str, NodeMark]) -> tuple[Node, ...]:
@@ -99,6 +117,8 @@ class ObservedInstance:
     """Its ports that have another number at ``address``, each with that number."""
     message: str = ""
     """What is done for it while it is STARTING, as the rest of a sentence about it, for people."""
+    used: InstanceSample | None = None
+    """What it has used in all, once it has stopped; None: the back-end does not know."""
 
 
 @dataclass(frozen=True, slots=True)

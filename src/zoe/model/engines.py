@@ -1,7 +1,8 @@
 """The Docker Engines of a deployment, as the administrator writes them down.
 
-``<name> <socket> [cores=8] [memory=16GiB] [gpus=0,1] [labels=ssd,fast] [address=10.0.0.5]``,
-several with ``;`` between them. The socket is as ``unix:///run/docker.sock``.
+``<name> <where> [cores=8] [memory=16GiB] [gpus=0,1] [labels=ssd,fast] [address=10.0.0.5]``,
+several with ``;`` between them. Where it listens is a socket, as ``unix:///run/docker.sock``, or
+``tcp://<host>:<port>`` with ``tls=<folder>`` (or, to be without, the word ``insecure``).
 """
 
 import math
@@ -15,14 +16,16 @@ from zoe.model.resources import CORE
 
 MAX_ENGINES = 1000
 SCHEME = "unix://"
+TCP_SCHEME = "tcp://"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 _ADDRESS = re.compile(r"[A-Za-z0-9.:-]{1,253}")
 _LABEL = re.compile(r"[A-Za-z0-9_./:-]{1,64}")
+_TCP = re.compile(rf"{TCP_SCHEME}([A-Za-z0-9.-]{{1,253}}|\[[0-9A-Fa-f:.]+\]):[0-9]{{1,5}}")
 
 
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
-    """One engine: the name of its node, its socket, and how much of its machine to give away."""
+    """One engine: the name of its node, where it listens, how much of its machine to give away."""
 
     name: str
     url: str
@@ -33,7 +36,19 @@ class EngineSpec:
     gpus: tuple[str, ...] = ()
     labels: frozenset[str] = frozenset()
     address: str = ""
-    """Where people on other machines reach this one; empty: no ports are published."""
+    """Where people on other machines reach this one; empty: no ports are published.
+
+    Of an engine that is reached by TCP it is the host of its address, unless another is given.
+    """
+    tls: str = ""
+    """Folder of ca.pem, cert.pem and key.pem, for an engine that listens on a port."""
+    insecure: bool = False
+    """It listens on a port without TLS, and the administrator has said so."""
+
+    @property
+    def socket(self) -> str:
+        """The path of its socket; empty when it listens on a port."""
+        return self.url.removeprefix(SCHEME) if self.url.startswith(SCHEME) else ""
 
 
 def parse_engines(text: str) -> tuple[EngineSpec, ...]:
@@ -53,15 +68,36 @@ def parse_engines(text: str) -> tuple[EngineSpec, ...]:
 def _engine(words: list[str]) -> EngineSpec:
     if len(words) < 2 or not _NAME.fullmatch(words[0]):
         raise ValueError("an engine is a name and an address, as node1 unix:///run/docker.sock")
-    if not (words[1].startswith(f"{SCHEME}/")):
-        raise ValueError(f"{words[1]} is not the address of a socket, as unix:///run/docker.sock")
+    if not (words[1].startswith(f"{SCHEME}/") or _TCP.fullmatch(words[1])):
+        raise ValueError(
+            f"{words[1]} is neither a socket, as unix:///run/docker.sock, nor tcp://<host>:<port>"
+        )
     engine = EngineSpec(words[0], words[1])
     for word in words[2:]:
         key, equals, value = word.partition("=")
-        if not equals or key not in _FIELDS:
-            raise ValueError(f"{word} is none of {'=, '.join(_FIELDS)}=")
-        engine = _FIELDS[key](engine, value)
+        if word == _INSECURE:
+            engine = replace(engine, insecure=True)
+        elif equals and key in _FIELDS:
+            engine = _FIELDS[key](engine, value)
+        else:
+            raise ValueError(f"{word} is none of {'=, '.join(_FIELDS)}=, {_INSECURE}")
+    _check_tls(engine)
+    if not engine.socket and not engine.address:
+        host, _, _ = engine.url.removeprefix(TCP_SCHEME).rpartition(":")
+        return replace(engine, address=host.strip("[]"))
     return engine
+
+
+def _check_tls(engine: EngineSpec) -> None:
+    """Nobody is to reach an engine by the network unprotected without having said so."""
+    if engine.socket:
+        if engine.tls or engine.insecure:
+            raise ValueError(f"{engine.url} is a socket: tls= and {_INSECURE} are for tcp://")
+    elif bool(engine.tls) == engine.insecure:
+        raise ValueError(
+            f"{engine.url} needs either tls=, the folder of its ca.pem, cert.pem and key.pem, or "
+            f"the word {_INSECURE}: whoever reaches such a port is root on that machine"
+        )
 
 
 def _with_cores(engine: EngineSpec, value: str) -> EngineSpec:
@@ -84,10 +120,18 @@ def _with_address(engine: EngineSpec, value: str) -> EngineSpec:
     return replace(engine, address=value)
 
 
+def _with_tls(engine: EngineSpec, value: str) -> EngineSpec:
+    if not value.startswith("/"):
+        raise ValueError("tls= is a folder, as /etc/zoe/node1")
+    return replace(engine, tls=value)
+
+
+_INSECURE = "insecure"
 _FIELDS: Mapping[str, Callable[[EngineSpec, str], EngineSpec]] = {
     "cores": _with_cores,
     "memory": lambda engine, value: replace(engine, memory_bytes=units.memory_bytes(value)),
     "gpus": lambda engine, value: replace(engine, gpus=parse_gpus(value)),
     "labels": _with_labels,
     "address": _with_address,
+    "tls": _with_tls,
 }

@@ -1,5 +1,6 @@
 """The shapes of machines in the REST interface, and of what would run on them."""
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
@@ -47,6 +48,22 @@ class NodeForm(Question):
     reason: Annotated[str, Field(max_length=MAX_REASON), AfterValidator(_printable)] = ""
 
 
+class NodeUseView(Answer):
+    """What was used of a node, by everybody: on average over ``seconds`` from ``at`` on."""
+
+    at: datetime
+    seconds: float
+    cores_milli: int
+    memory_bytes: int
+    peak_bytes: int
+    """The most memory that was used in that time."""
+    memory_total_bytes: int
+    memory_stall: float | None = None
+    """Percent of the time in which something waited for memory; null: nobody knows."""
+    cpu_stall: float | None = None
+    """The same for cores."""
+
+
 class NodeView(Answer):
     """A machine: what it has, what is reserved, what is free, what runs there."""
 
@@ -63,6 +80,10 @@ class NodeView(Answer):
     gpus: list[GpuView] = []
     images: list[str] | None = None
     """The images that it has; null: it gets what it lacks, or uses none."""
+    pressure: str = ""
+    """What it is short of: nothing elastic is placed on it meanwhile. Empty: of nothing."""
+    use: NodeUseView | None = None
+    """What is used of it now; null: nobody knows."""
 
 
 class NodePage(Page[NodeView]):

@@ -226,7 +226,8 @@ class LossView(Answer):
     """``framework.service``."""
     instances: int
     rule: str
-    """``reclaim``: essential instances of others come first; ``scale``: its user said so."""
+    """``reclaim``: essential instances of others come first; ``scale``: its user said so;
+    ``drain``: its node is to be emptied; ``pressure``: its node has too little memory left."""
     for_execution: int | None = None
     """The execution that got the room."""
     message: str

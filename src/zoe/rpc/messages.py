@@ -6,7 +6,9 @@ answered once; the same request id may be sent again and gets the same answer.
 
 import msgspec
 
-VERSION = 2
+from zoe.model.use import InstanceUse, NodeUse, Point
+
+VERSION = 3
 """Version of the protocol; a peer with another one is told so and nothing else."""
 
 
@@ -31,6 +33,16 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="plan"):
     file: str = ""
     parameters: dict[str, str | int | float | bool] = {}
     team: str = ""
+
+
+class Used(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="used"):
+    """Ask what is used: by one execution, of one node, or (both empty) now everywhere.
+
+    Of one, the last hour is told as well.
+    """
+
+    execution_id: int = 0
+    node: str = ""
 
 
 class Done(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="done"):
@@ -84,6 +96,17 @@ class Planned(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="plan
     """When it would start, if it would wait and forecasts are made."""
 
 
+class Uses(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="uses"):
+    """The answer to ``Used``; of instances those that use most memory, if there are too many."""
+
+    pause_seconds: float
+    """Between two samples; 0: nothing is sampled."""
+    nodes: list[NodeUse] = []
+    instances: list[InstanceUse] = []
+    hour: dict[str, list[Point]] = {}
+    """The last hour, by node or instance, the oldest first."""
+
+
 class Failed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="failed"):
     """The request was not carried out: a stable code and a sentence."""
 
@@ -91,5 +114,5 @@ class Failed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="faile
     message: str
 
 
-Request = Wake | Ping | Plan
-Reply = Done | Pong | Planned | Failed
+Request = Wake | Ping | Plan | Used
+Reply = Done | Pong | Planned | Uses | Failed

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from zoe.model.balance import Balance
 from zoe.model.cluster import Node, NodeMark
 from zoe.model.execution import Execution, Exit
+from zoe.model.load import NodeLoad
 from zoe.model.quota import Accounts
 
 
@@ -123,6 +124,22 @@ class NodesObserved:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadsObserved:
+    """How loaded the nodes really are is now this; of others nobody knows it."""
+
+    loads: tuple[NodeLoad, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryKilled:
+    """The kernel has killed so many processes of it in all, for want of memory."""
+
+    instance_id: str
+    attempt: int
+    kills: int
+
+
+@dataclass(frozen=True, slots=True)
 class NodesMarked:
     """The nodes that administrators have taken out of service are now these."""
 
@@ -162,6 +179,8 @@ Event = (
     | InstanceMissing
     | OrphanObserved
     | NodesObserved
+    | LoadsObserved
+    | MemoryKilled
     | NodesMarked
     | SharesSet
     | BalancesRestored

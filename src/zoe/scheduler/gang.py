@@ -116,17 +116,18 @@ def grow(
     """Take room for elastic instances, of each need as many as are wanted, as far as they fit.
 
     They are charged to its quotas, and no more are taken than these leave room for. Those that are
-    ``planned`` already are counted where two must not share a node.
+    ``planned`` already are counted where two must not share a node. None goes to a node that is
+    under pressure.
     """
     grown: Gang = []
     for need, count in enumerate(wanted):
         if count > 0 and contender.allowances:
             count = growth(contender, need, count)
         if count > 0 and not room.is_known_full(contender.fittings[need]):
-            avoid: Iterable[int] = ()
+            avoid = room.strained
             if contender.fittings[need].shape.spread:
                 there = [node for each, places in planned if each == need for node, _ in places]
-                avoid = contender.nodes_of(need).union(there)
+                avoid = avoid.union(contender.nodes_of(need), there)
             if places := room.place(contender.fittings[need], count, avoid):
                 grown.append((need, places))
                 charge(contender, need, places)

@@ -223,6 +223,7 @@ def _unused_room(
                 and _missing(execution, name, now)
                 and any(
                     _is_usable(node, service)
+                    and not node.pressure
                     and _fits(service, node, used)
                     and not (service.spread and _is_on(execution, name, node))
                     for node in nodes

@@ -21,7 +21,7 @@ from zoe.model.execution import (
 from zoe.model.zapp import Condition
 from zoe.scheduler import words
 from zoe.scheduler.decisions import StartInstance, StopInstance
-from zoe.scheduler.events import InstanceReady, InstanceStarted
+from zoe.scheduler.events import InstancePrepared, InstanceReady, InstanceStarted
 from zoe.scheduler.record import Record, is_completed
 from zoe.scheduler.state import State
 
@@ -131,20 +131,18 @@ def stop_again(state: State, rules: Rules, record: Record, instance: ServiceInst
         stop(state, record, instance, grace, "asked again to stop")
 
 
-def report_prepared(state: State, record: Record, instance: ServiceInstance, message: str) -> None:
-    """Take over what is done for an instance before it runs."""
-    if instance.status is InstanceStatus.STARTING and message != instance.message:
-        state.set_instance(record, replace(instance, message=message), message)
-
-
 def report_started(
     state: State,
     record: Record,
     instance: ServiceInstance,
-    event: InstanceStarted | InstanceReady,
+    event: InstancePrepared | InstanceStarted | InstanceReady,
 ) -> None:
-    """Take over that an instance runs and where, or that it is ready."""
+    """Take over what is done for an instance, that it runs and where, or that it is ready."""
     if instance.status not in _ALIVE:
+        return
+    if isinstance(event, InstancePrepared):
+        if instance.status is InstanceStatus.STARTING and event.message != instance.message:
+            state.set_instance(record, replace(instance, message=event.message), event.message)
         return
     was_running = instance.status is InstanceStatus.RUNNING
     reached = (instance.address, instance.published)
@@ -310,12 +308,7 @@ def _set_stopped(
     cause: Cause | None = None,
 ) -> None:
     stopped = replace(
-        instance,
-        status=InstanceStatus.STOPPED,
-        ready=False,
-        stopped_at=state.now,
-        exit=exit,
-        message="",
+        instance, status=InstanceStatus.STOPPED, ready=False, stopped_at=state.now, exit=exit
     )
     state.set_instance(record, stopped, why, cause)
 
@@ -378,10 +371,12 @@ def next_attempt(
         attempt=stopped.attempt + 1,
         address="",
         published=(),
+        message="",
         placed_at=placed_at,
         started_at=None,
         stopped_at=None,
         exit=None,
+        memory_kills=0,
     )
 
 

@@ -42,6 +42,8 @@ def make_way(
     for one, count in islice(may_go, LOOKED_AT):
         if one.contender.key < contender.key or not newcomer.may_use(one.node):
             continue
+        if one.node in planner.room.strained:
+            continue
         if one.node not in there:
             now_free = planner.room.available(one.node)
             there[one.node] = [now_free.cores_milli, now_free.memory_bytes, now_free.gpus]

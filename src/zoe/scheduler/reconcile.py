@@ -78,12 +78,12 @@ def differences(
     observed = {(one.instance_id, one.attempt): one for one in observation.instances}
     events: list[Event] = [NodesObserved(observation.nodes)]
     for key, instance in recorded.items():
-        if instance.id in ignore or instance.node not in reachable:
+        if instance.id in ignore:
             continue
-        if (seen := observed.get(key)) is None:
-            events.append(InstanceMissing(*key))
-        else:
+        if (seen := observed.get(key)) is not None:
             events.extend(_difference(instance, seen))
+        elif instance.node in reachable:
+            events.append(InstanceMissing(*key))
     events.extend(
         OrphanObserved(*key)
         for key, seen in observed.items()

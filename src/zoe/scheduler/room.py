@@ -6,7 +6,7 @@ which each knows a bound of what is free on its nodes, and what was found not to
 the first blocks that have room are used.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from math import inf
 
 from zoe.scheduler.blocks import BLOCK
@@ -21,9 +21,15 @@ class Room(Stock):
     def __init__(self, rank: Rank = pack) -> None:
         super().__init__()
         self._rank = rank
+        self._levels: dict[str, int] = {}
+        """How loaded nodes really are, by name; empty where nobody knows, or all are the same."""
         self._changed_between = (-1, -1)
         self._changed: list[int] | None = None
         """See :meth:`_changed_since`: what it returned for these two counts."""
+
+    def set_levels(self, levels: Mapping[str, int]) -> None:
+        """Take over how loaded nodes really are: of equal ones the least loaded comes first."""
+        self._levels = dict(levels) if len(set(levels.values())) > 1 else {}
 
     def is_known_full(self, fitting: Fitting) -> bool:
         """Whether it was found to fit nowhere, and nothing has come free since."""
@@ -169,6 +175,9 @@ class Room(Stock):
                     if node not in delta or self._copies(fitting, node, coming=False)
                 ]
         if len(found) > 1:
+            if levels := self._levels:  # the rank leaves those that it finds equal in this order
+                nodes = self.nodes
+                found.sort(key=lambda node: levels.get(nodes[node].name, 0))
             free = (cores, memory, gpus)[fitting.rank]
             if coming and delta:  # so that it makes no difference what of it is free already
                 rank = fitting.rank
@@ -266,8 +275,9 @@ def _best(free: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
     """Return these without those that an other one has at least as much of everything as."""
     best: list[tuple[int, int, int]] = []
     most_memory = most_gpus = -1  # what is closed has less than nothing
-    for one in sorted(free, reverse=True):
-        if one[0] >= 0 and (one[1] > most_memory or one[2] > most_gpus):
-            best.append(one)
-            most_memory, most_gpus = max(most_memory, one[1]), max(most_gpus, one[2])
+    for cores, memory, gpus in sorted(free, reverse=True):
+        if cores >= 0 and (memory > most_memory or gpus > most_gpus):
+            # What is overdrawn has none of it, which is enough for who needs none.
+            best.append((cores, max(0, memory), max(0, gpus)))
+            most_memory, most_gpus = max(most_memory, memory), max(most_gpus, gpus)
     return best

@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import chain
 
 from zoe.model.change import Cause, Forget, SetBalances, SetNodes
-from zoe.model.cluster import Node, NodeMark, with_marks
+from zoe.model.cluster import Node, NodeMark, with_loads, with_marks
 from zoe.model.execution import (
     Desired,
     Execution,
@@ -16,6 +16,7 @@ from zoe.model.execution import (
     InstanceStatus,
     Outcome,
 )
+from zoe.model.load import NodeLoad
 from zoe.model.quota import EXCEEDS_QUOTA, Accounts
 from zoe.scheduler import lifecycle, words
 from zoe.scheduler.account import closed
@@ -32,6 +33,8 @@ from zoe.scheduler.events import (
     InstanceReady,
     InstanceStarted,
     InstanceStopped,
+    LoadsObserved,
+    MemoryKilled,
     NodesMarked,
     NodesObserved,
     OrphanObserved,
@@ -48,6 +51,7 @@ from zoe.scheduler.node_changes import follow_nodes
 from zoe.scheduler.planner import Planner
 from zoe.scheduler.reasons import NEVER
 from zoe.scheduler.record import Record
+from zoe.scheduler.relief import relieve, report_memory_kills
 from zoe.scheduler.sharing import Sharing
 from zoe.scheduler.snapshot import Snapshot, freeze
 from zoe.scheduler.state import Executions, State, StopRetry
@@ -75,6 +79,7 @@ class Scheduler:
         self._allocator = Allocator(self._state, self._rules)
         self._observed: tuple[Node, ...] = ()
         self._marks: dict[str, NodeMark] = {}
+        self._loads: dict[str, NodeLoad] = {}
         self._stop_retries: dict[str, StopRetry] = {}
         self._unsettled = False
         self._settled_version = 0
@@ -185,10 +190,7 @@ class Scheduler:
                 self._terminate(execution_id, by, delete)
             case ScaleRequested(execution_id, service, elastic, elastic_min):
                 self._scale(execution_id, service, elastic, elastic_min)
-            case InstancePrepared(instance_id, attempt, message):
-                if found := self._state.find(instance_id, attempt):
-                    lifecycle.report_prepared(self._state, *found, message)
-            case InstanceStarted() | InstanceReady():
+            case InstancePrepared() | InstanceStarted() | InstanceReady():
                 self._instance_started(event)
             case InstanceStopped(instance_id, attempt, exit):
                 self._instance_stopped(instance_id, attempt, exit)
@@ -203,6 +205,14 @@ class Scheduler:
             case NodesObserved(nodes):
                 self._observed = nodes
                 self._nodes_changed()
+            case LoadsObserved(loads):
+                self._loads = {load.name: load for load in loads}
+                self._planner.room.set_levels({load.name: load.level for load in loads})
+                self._nodes_changed()
+                self._unsettled |= relieve(self._state, loads)
+            case MemoryKilled(instance_id, attempt, kills):
+                if found := self._state.find(instance_id, attempt):
+                    report_memory_kills(self._state, *found, kills)
             case NodesMarked(marks):
                 self._marks = {mark.name: mark for mark in marks}
                 self._nodes_changed()
@@ -310,7 +320,7 @@ class Scheduler:
                 Cause("scale"),
             )
 
-    def _instance_started(self, event: InstanceStarted | InstanceReady) -> None:
+    def _instance_started(self, event: InstancePrepared | InstanceStarted | InstanceReady) -> None:
         if found := self._state.find(event.instance_id, event.attempt):
             record, instance = found
             lifecycle.report_started(self._state, record, instance, event)
@@ -366,7 +376,7 @@ class Scheduler:
         self._state.decisions.append(StopInstance(instance_id, attempt, grace, False, said))
 
     def _nodes_changed(self) -> None:
-        ordered = with_marks(self._observed, self._marks)
+        ordered = with_loads(with_marks(self._observed, self._marks), self._loads)
         if ordered == self.nodes:
             return
         if self._state.set_nodes(ordered):

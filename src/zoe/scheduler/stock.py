@@ -44,6 +44,8 @@ class Stock:
         """Whether more may be taken on a node than it has: the sums say nothing then."""
         self.is_open: list[bool] = []
         """Whether a node takes instances."""
+        self.strained: frozenset[int] = frozenset()
+        """Nodes under pressure, on which nothing elastic is placed."""
         self.bounds = Bounds(0)
         """Of what is free on the nodes."""
         self.coming_bounds = Bounds(0)
@@ -80,6 +82,7 @@ class Stock:
         self.full = []
         for node in self.nodes:
             self._add(node)
+        self.strained = frozenset(n for n, node in enumerate(self.nodes) if node.pressure)
         self.grown += 1
         self._log = []
         self._allowed = {}

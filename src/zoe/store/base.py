@@ -20,6 +20,7 @@ from zoe.model.zapp import ZApp
 if TYPE_CHECKING:  # it needs the errors below
     from zoe.store.accounts import AccountBook
     from zoe.store.marks import MarkBook
+    from zoe.store.uses import UseBook
 
 
 class StoreUnavailable(ZoeError):
@@ -102,6 +103,10 @@ class Store(Protocol):
     @property
     def marks(self) -> "MarkBook":
         """The nodes that administrators have taken out of service."""
+
+    @property
+    def uses(self) -> "UseBook":
+        """What instances and nodes were seen to use."""
 
     async def open(self) -> None:
         """Connect and check the schema; raises with instructions when it is another version."""

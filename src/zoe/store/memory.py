@@ -24,6 +24,7 @@ from zoe.store.contents import Contents
 from zoe.store.hints import Hints
 from zoe.store.marks import MemoryMarkBook
 from zoe.store.outcomes import WAITING
+from zoe.store.uses import MemoryUseBook
 
 
 class MemoryStore:
@@ -40,6 +41,7 @@ class MemoryStore:
         self._hints = Hints()
         self.accounts = MemoryAccountBook()
         self.marks = MemoryMarkBook()
+        self.uses = MemoryUseBook(lambda: self._contents.executions.keys())
 
     async def open(self) -> None:
         """Do nothing: memory is there."""

@@ -34,6 +34,7 @@ from zoe.store.rows import (
     token_of,
 )
 from zoe.store.submissions import Submissions
+from zoe.store.uses import PostgresUseBook
 
 
 class PostgresStore:
@@ -46,6 +47,7 @@ class PostgresStore:
         self._submissions = Submissions(self._insert)
         self.accounts = PostgresAccountBook(self._database)
         self.marks = PostgresMarkBook(self._database)
+        self.uses = PostgresUseBook(self._database)
 
     async def open(self) -> None:
         """Connect and check the schema; raises StoreUnavailable or SchemaMismatch."""

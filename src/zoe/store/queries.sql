@@ -284,3 +284,58 @@ ON CONFLICT (name) DO UPDATE SET document = excluded.document
 
 -- name: remove_mark
 DELETE FROM node_mark WHERE name = %(name)s
+
+-- name: put_instance_uses
+-- Of executions that are still there; what grows never becomes less, whoever sampled it.
+INSERT INTO instance_use AS known
+SELECT new.* FROM unnest(
+    %(execution_id)s::bigint[], %(instance_id)s::text[], %(attempt)s::integer[], %(at)s::double precision[],
+    %(cores_milli)s::bigint[], %(memory_bytes)s::bigint[], %(peak_bytes)s::bigint[],
+    %(core_seconds)s::double precision[], %(network_bytes)s::bigint[], %(disk_bytes)s::bigint[],
+    %(memory_kills)s::integer[]
+) AS new (execution_id, instance_id, attempt, at, cores_milli, memory_bytes, peak_bytes, core_seconds,
+    network_bytes, disk_bytes, memory_kills)
+JOIN execution ON execution.id = new.execution_id
+ORDER BY new.execution_id, new.instance_id, new.attempt
+ON CONFLICT (execution_id, instance_id, attempt) DO UPDATE SET
+    at = excluded.at,
+    cores_milli = excluded.cores_milli,
+    memory_bytes = excluded.memory_bytes,
+    peak_bytes = greatest(known.peak_bytes, excluded.peak_bytes),
+    core_seconds = greatest(known.core_seconds, excluded.core_seconds),
+    network_bytes = greatest(known.network_bytes, excluded.network_bytes),
+    disk_bytes = greatest(known.disk_bytes, excluded.disk_bytes),
+    memory_kills = greatest(known.memory_kills, excluded.memory_kills)
+
+-- name: put_node_uses
+INSERT INTO node_use
+SELECT * FROM unnest(
+    %(name)s::text[], %(is_hour)s::boolean[], %(at)s::double precision[], %(seconds)s::double precision[],
+    %(cores_milli)s::bigint[], %(memory_bytes)s::bigint[], %(peak_bytes)s::bigint[],
+    %(memory_total_bytes)s::bigint[], %(memory_stall)s::double precision[], %(cpu_stall)s::double precision[]
+)
+ON CONFLICT (name, is_hour, at) DO NOTHING
+
+-- name: condense_node_uses
+WITH old AS (
+    DELETE FROM node_use WHERE NOT is_hour AND at < %(minutes_until)s RETURNING *
+)
+INSERT INTO node_use
+SELECT name, true, min(at), sum(seconds),
+    floor(sum(cores_milli * greatest(seconds, 1)) / sum(greatest(seconds, 1))),
+    floor(sum(memory_bytes * greatest(seconds, 1)) / sum(greatest(seconds, 1))),
+    max(peak_bytes), max(memory_total_bytes), avg(memory_stall), avg(cpu_stall)
+FROM old GROUP BY name, floor(at / 3600)
+ON CONFLICT (name, is_hour, at) DO NOTHING
+
+-- name: forget_node_uses
+DELETE FROM node_use WHERE at < %(kept_from)s
+
+-- name: instance_uses
+SELECT instance_id, attempt, at, cores_milli, memory_bytes, peak_bytes, core_seconds, network_bytes, disk_bytes,
+    memory_kills
+FROM instance_use WHERE execution_id = %(execution_id)s ORDER BY instance_id, attempt
+
+-- name: node_uses
+SELECT name, at, seconds, cores_milli, memory_bytes, peak_bytes, memory_total_bytes, memory_stall, cpu_stall
+FROM node_use WHERE name = %(name)s AND at >= %(since)s ORDER BY at

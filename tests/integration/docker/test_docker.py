@@ -20,6 +20,7 @@ from backend_worlds import (
     running,
     seen,
     start,
+    stopped,
     within,
 )
 from docker_engine import IMAGE
@@ -158,6 +159,23 @@ async def test_who_needs_more_memory_is_said_so(world: DockerWorld, backend: Doc
     exit = await end_of(backend, instance)
     assert exit.reason is ExitReason.OUT_OF_MEMORY
     assert "32 MiB" in exit.message
+
+
+async def test_a_network_that_is_used_for_longer_goes_later(
+    world: DockerWorld, backend: DockerBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zoe.backends.docker.host.NETWORK_TRIES", 1)
+    _, instance = await run(world, backend)
+    docker = world.engine.docker
+    network = f"zoe-{world.deployment}-{instance.execution_id}"
+    guest = docker("run", "--detach", "--network", network, IMAGE, "sleep", "1000")
+    await backend.stop(instance.id, 1, grace_seconds=0, shrink=False)
+    await seen(backend, instance, stopped)
+    await backend.remove(instance.id, 1)
+    assert network in docker("network", "ls")
+    docker("rm", "--force", guest)
+    await backend.observe()
+    assert network not in docker("network", "ls")
 
 
 async def test_a_command_that_is_not_there_is_said_so(

@@ -9,7 +9,7 @@ import pytest
 
 from docker_engine import IMAGE, TestEngine
 from stack import Deployment, deployment_in, until
-from zoe.cli.doctor import engine_finding
+from zoe.cli.engines import engine_finding
 from zoe.model.engines import EngineSpec
 
 ZAPP = f"""\
@@ -83,4 +83,4 @@ def test_doctor_asks_the_engine(engine: TestEngine, tmp_path: Path) -> None:
     none = engine_finding(EngineSpec("lab", f"unix://{tmp_path}/none.sock"))
     assert not none.ok
     assert "there is no socket" in none.found
-    assert "docker_engines" in none.try_
+    assert "name another socket" in none.try_

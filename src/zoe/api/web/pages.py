@@ -13,12 +13,13 @@ from starlette.staticfiles import StaticFiles
 from zoe.api import sse, views
 from zoe.api.access import Action, Actor, authorise
 from zoe.api.accounts import usage_views
-from zoe.api.cluster import master_view, node_views
+from zoe.api.cluster import master_view
 from zoe.api.errors import BadRequest, error_views
 from zoe.api.executions import LIVE, LOOK_SECONDS, check_scale, curbed, find, forget
 from zoe.api.parts import Parts, parts_of
 from zoe.api.shares import ExceedsQuota, NotInTeam
 from zoe.api.submission import read_choices, submit
+from zoe.api.use import execution_use, node_views
 from zoe.api.web.render import document_lines, page, render
 from zoe.api.web.sign_in import SignedIn, form_of, is_live_request, reader, sign_in_routes
 from zoe.model.errors import ZAppInvalid, ZoeError
@@ -160,6 +161,10 @@ async def execution_shown(parts: Parts, who: SignedIn, ref: str) -> dict[str, An
         "why": views.why(execution, history, await curbed(parts, execution)),
         "history": [views.history_view(each) for each in history],
         "master": master,
+        "uses": {
+            (each.id, each.attempt): each
+            for each in (await execution_use(parts, execution)).instances
+        },
         "csrf": who.session.csrf,
     }
 

@@ -33,7 +33,14 @@ _FILTERS = (
     words.run_seconds,
     words.sentence,
 )
-_FUNCTIONS = (words.plural, words.percent, words.status_colour, words.status_word, quota_bars)
+_FUNCTIONS = (
+    words.plural,
+    words.percent,
+    words.status_colour,
+    words.status_word,
+    words.use_words,
+    quota_bars,
+)
 
 _environment = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),

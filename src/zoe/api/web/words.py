@@ -1,5 +1,6 @@
 """Times, amounts and states as people read them."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from zoe.model.execution import ExecutionStatus, Outcome
@@ -13,6 +14,7 @@ from zoe.model.rest_executions import (
     InstanceView,
     LossView,
 )
+from zoe.model.rest_use import InstanceUseView
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _COLOURS = {
@@ -149,6 +151,20 @@ def now_sentence(execution: ExecutionSummary) -> str:
 def exit_sentence(instance: InstanceView) -> str:
     """Say how an instance ended."""
     return instance.exit.message if instance.exit else ""
+
+
+def use_words(instance: InstanceView, uses: Mapping[tuple[str, int], InstanceUseView]) -> list[str]:
+    """Say what an instance uses of what it has reserved; of one that has ended, what it used."""
+    use = uses.get((instance.id, instance.attempt))
+    if use is None:
+        return []
+    peak = f"at most {memory(use.peak_bytes)}"
+    if instance.exit is not None:
+        return [f"{peak}, {duration(use.core_seconds)} of work"]
+    of_memory = f" of {memory(use.reserved.memory_bytes)}" if use.reserved.memory_bytes else ""
+    of_cores = f" of {cores(use.reserved.cores_milli)}" if use.reserved.cores_milli else ""
+    busy = f"{_short(use.cores_milli / CORE)}{of_cores} cores"
+    return [busy, f"{memory(use.memory_bytes)}{of_memory}", peak]
 
 
 def history_sentence(entry: HistoryView) -> str:

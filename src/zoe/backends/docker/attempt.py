@@ -26,6 +26,10 @@ RETRY_SECONDS = 0.5
 """Before an engine, or a disk, that failed is tried again."""
 OUTPUT_TRIES = 20
 """How often the rest of the output is tried to be written before the end is told without it."""
+PREPARE_SECONDS = 1800.0
+"""How long what runs instances may prepare one, as by getting a large image."""
+PREPARES = "preparing"
+"""In the place of an engine's status: it does not run yet, and nobody waits for it any more."""
 _LOOK_SECONDS = 0.02
 """Between the end of the output and the next look whether the container has ended."""
 
@@ -45,6 +49,8 @@ class Attempt:
         told: Told,
     ) -> None:
         self.id = str(container["Id"])
+        self.memory_kills = int(container["State"]["OOMKilled"])
+        """How many of its processes were killed for memory, as far as somebody saw it."""
         self._engine = engine
         self._note = note
         self._notes = notes
@@ -57,16 +63,16 @@ class Attempt:
         self._ended = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         stopping = note.kill_at is not None
+        prepares = container["State"]["Status"] == PREPARES
         self._inside = _address(container)
         self.seen = ObservedInstance(
             note.instance_id,
             note.attempt,
             engine.name,
-            InstanceStatus.STOPPING if stopping else InstanceStatus.RUNNING,
-            ready=not stopping and (self._check is None or note.ready),
-            address=engine.spec.address or self._inside,
+            _status(stopping, prepares),
+            ready=not stopping and not prepares and (self._check is None or note.ready),
             gpus=gpus_of(labels),
-            published=_published(container) if engine.spec.address else (),
+            **self._places(container),
         )
 
     @property
@@ -80,6 +86,8 @@ class Attempt:
         self._begin(self._live())
         if self.seen.status is InstanceStatus.STOPPING:
             self._begin(self._stop(shrink=False))
+        elif self.seen.status is InstanceStatus.STARTING:
+            self._begin(self._come_up())
         elif not self.seen.ready and self._check is not None:
             self._begin(self._get_ready(self._check))
 
@@ -141,6 +149,30 @@ class Attempt:
             self._note = self._notes.find(self._note.key)
         self._end(exit_of(found, self._note, engine_was_away=was_away))
 
+    async def _come_up(self) -> None:
+        """Wait until it runs; what takes too long is stopped, as what does not get ready."""
+        deadline = time.monotonic() + PREPARE_SECONDS
+        while time.monotonic() < deadline:
+            with suppress(Retryable, Refused):
+                found = await self._engine.inspect(self.id)
+                if not found["State"]["Running"] or self._note.kill_at is not None:
+                    return  # which is told by others
+                if found["State"]["Status"] != PREPARES:
+                    break
+            await asyncio.sleep(RETRY_SECONDS)
+        else:
+            self._note.not_ready = f"it did not start within {PREPARE_SECONDS:g} s"
+            await self.stop(0, shrink=False)
+            return
+        self._inside = _address(found)
+        self._change(
+            status=InstanceStatus.RUNNING,
+            ready=self._check is None or self._note.ready,
+            **self._places(found),
+        )
+        if not self.seen.ready and self._check is not None:
+            self._begin(self._get_ready(self._check))
+
     async def _copy_rest(self) -> None:
         """Copy what the following missed: an engine may close it before the last line."""
         for _ in range(OUTPUT_TRIES):
@@ -182,11 +214,26 @@ class Attempt:
     async def _probe(self, ready: ReadyCheck, seconds: float) -> str:
         match ready.check:
             case HttpCheck(port=port, path=path):
-                return await probe_http(self._inside, port, path, seconds)
+                return await probe_http(*self._where(port), path, seconds)
             case TcpCheck(port=port):
-                return await probe_tcp(self._inside, port, seconds)
+                return await probe_tcp(*self._where(port), seconds)
             case CommandCheck(command=command):
                 return await self._engine.run_inside(self.id, command, seconds)
+
+    def _places(self, container: Mapping[str, Any]) -> dict[str, Any]:
+        """Return where it is reached: its machine where that publishes its ports, else inside."""
+        published = _published(container) if self._engine.spec.address else ()
+        return {
+            "address": self._engine.spec.address if published else self._inside,
+            "published": published,
+        }
+
+    def _where(self, port: int) -> tuple[str, int]:
+        """Return where this machine reaches a port: on another one, as everybody does."""
+        outside = dict(self.seen.published).get(port)
+        if outside is None or self._engine.is_here:
+            return self._inside, port
+        return self.seen.address, outside
 
     async def _stop(self, *, shrink: bool) -> None:
         """Run the hook, send SIGTERM, and SIGKILL after the grace, until it has ended."""
@@ -252,6 +299,12 @@ class Attempt:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _status(stopping: bool, prepares: bool) -> InstanceStatus:
+    if stopping:
+        return InstanceStatus.STOPPING
+    return InstanceStatus.STARTING if prepares else InstanceStatus.RUNNING
 
 
 def never_started(note: Note) -> ObservedInstance:

@@ -1,6 +1,7 @@
 """The back-end that runs instances as containers of Docker Engines."""
 
 import asyncio
+import json
 import shutil
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -14,18 +15,20 @@ from zoe.backends.docker.attempt import RETRY_SECONDS, Attempt, never_started
 from zoe.backends.docker.config import (
     WORKSPACE,
     GpuDriver,
-    Owner,
     container_config,
     limits_config,
     mounts_config,
+    owner_of,
+    why_not,
 )
-from zoe.backends.docker.engine import Body, NotThere
+from zoe.backends.docker.engine import OOM, Body, NotThere
 from zoe.backends.docker.host import Host, NoImage
 from zoe.backends.docker.names import Key, host_name, key_of
 from zoe.backends.docker.notes import Note, Notes
 from zoe.backends.docker.output import Output
 from zoe.backends.docker.pending import Pending
 from zoe.backends.docker.registries import Passwords
+from zoe.backends.docker.stats import sample_engine
 from zoe.backends.peers import counts_by_service
 from zoe.backends.watchers import Watchers
 from zoe.model.cluster import Node, Observation, ObservedInstance
@@ -34,7 +37,8 @@ from zoe.model.execution import Execution, ServiceInstance
 from zoe.model.launch import Place, launch
 from zoe.model.logs import log_folder
 from zoe.model.resources import Resources
-from zoe.model.volumes import VolumeSpec, refusals
+from zoe.model.samples import InstanceSample, NodeSample, Samples
+from zoe.model.volumes import VolumeSpec
 from zoe.model.zapp import Service, ZApp
 
 PullPolicy = Literal["missing", "always", "never"]
@@ -52,6 +56,8 @@ class DockerBackend:
     """
 
     name = "docker"
+    networks_span_nodes = False
+    """Whether instances on different nodes reach each other by name."""
 
     def __init__(
         self,
@@ -68,7 +74,7 @@ class DockerBackend:
         volumes: Sequence[VolumeSpec] = (),
     ) -> None:
         self._deployment = deployment
-        self._notes = Notes(data_dir.absolute() / "docker")
+        self._notes = Notes(data_dir.absolute() / self.name)
         self._logs_dir = logs_dir.absolute()
         self._workspaces_dir = workspaces_dir.absolute()
         self._gpu_driver = gpu_driver
@@ -146,8 +152,7 @@ class DockerBackend:
                     return
                 await pending.give_up()
             if key not in self._attempts:
-                for host in self._hosts.values():
-                    await self._look(host)
+                await self._look_everywhere()
             if key in self._attempts:
                 await self._attempts[key].stop(grace_seconds, shrink=shrink)
             elif key not in self._never_started:
@@ -195,6 +200,15 @@ class DockerBackend:
         ]
         return Observation(tuple(nodes), (*seen, *self._never_started.values()))
 
+    async def sample(self) -> Samples:
+        """Return what every engine that answers, and every attempt that lives there, use."""
+        reachable = [host for host in self._hosts.values() if host.is_reachable]
+        found = [one for one in await asyncio.gather(*map(self._sample, reachable)) if one]
+        return Samples(
+            tuple(node for node, _ in found),
+            tuple(sample for _, samples in found for sample in samples),
+        )
+
     def watch(self) -> AsyncIterator[ObservedInstance]:
         """Yield what changes."""
         return self._watchers.watch()
@@ -202,11 +216,11 @@ class DockerBackend:
     def describe(self, zapp: ZApp) -> list[str]:
         """Return what cannot run here, and what is different, for people."""
         notes = [
-            f"{name} cannot run here: {why_not}"
+            f"{name} cannot run here: {reason}"
             for name, service in zapp.services()
-            if (why_not := self._why_not(service)) is not None
+            if (reason := why_not(service, self._volumes)) is not None
         ]
-        if len(self._hosts) > 1:
+        if len(self._hosts) > 1 and not self.networks_span_nodes:
             notes.append("instances on different engines do not reach each other by name")
         return notes
 
@@ -219,11 +233,34 @@ class DockerBackend:
                 async with host.engine.events() as happened:
                     await self._look(host)
                     await host.remove_networks(self._executions(host))
-                    async for _ in happened:
+                    async for line in happened:
+                        self._note_memory_kill(line)
                         await self._look(host)
             except (Retryable, Refused):
                 await self._try_look(host)
             await asyncio.sleep(RETRY_SECONDS)
+
+    async def _look_everywhere(self) -> None:
+        for host in self._hosts.values():
+            await self._look(host)
+
+    def _note_memory_kill(self, line: bytes) -> None:
+        event = json.loads(line)
+        if event["Action"] == OOM:
+            for attempt in self._attempts.values():
+                attempt.memory_kills += attempt.id == event["Actor"]["ID"]
+
+    async def _sample(self, host: Host) -> tuple[NodeSample, list[InstanceSample]] | None:
+        name = host.engine.name
+        containers = {
+            attempt.id: (key, attempt.memory_kills)
+            for key, attempt in self._attempts.items()
+            if attempt.lives and attempt.seen.node == name
+        }
+        try:
+            return await sample_engine(host.engine, containers)
+        except (Retryable, Refused):
+            return None
 
     async def _see(self, host: Host) -> Node:
         await self._try_look(host)
@@ -310,8 +347,8 @@ class DockerBackend:
         host = self._hosts.get(instance.node)
         if host is None:
             raise Refused(f"there is no engine {instance.node or '(none given)'}")
-        if (why_not := self._why_not(service, execution)) is not None:
-            raise Refused(f"{instance.service} cannot run on the docker back-end: {why_not}")
+        if (reason := why_not(service, self._volumes, execution)) is not None:
+            raise Refused(f"{instance.service} cannot run on the {self.name} back-end: {reason}")
         for attempt in self._known():
             instance_id, number = attempt.seen.instance_id, attempt.seen.attempt
             if instance_id != instance.id:
@@ -322,15 +359,6 @@ class DockerBackend:
                 raise Retryable(f"attempt {number} of {instance_id} still runs")
         self._check_gpus(instance, host)
         return host
-
-    def _why_not(self, service: Service, execution: Execution | None = None) -> str | None:
-        """Say why a service cannot run here; ``execution`` tells whose it is, if it is known."""
-        if not service.image:
-            return "it has no image"
-        whose = (execution.owner, execution.team) if execution else (None, "")
-        for message, hint in refusals(self._volumes.values(), service.volumes, *whose):
-            return f"{message}; {hint}"
-        return None
 
     def _check_gpus(self, instance: ServiceInstance, host: Host) -> None:
         if missing := sorted(set(instance.gpus) - set(host.engine.spec.gpus)):
@@ -355,25 +383,13 @@ class DockerBackend:
         }
         place = Place(self._deployment, hosts, WORKSPACE, self._api_url)
         what = launch(execution, instance, place)
-        owner = self._owner(execution.owner)
+        owner = owner_of(self._workspaces_dir, execution.owner)
         publish = bool(host.engine.spec.address)
         config = container_config(
             self._deployment, instance, service, what, owner, self._gpu_driver, publish=publish
         )
         config["HostConfig"]["Mounts"] = mounts_config(service, self._volumes)
         return config
-
-    def _owner(self, name: str) -> Owner:
-        """Return the workspace of a user; an instance runs as whoever owns that folder."""
-        if name in ("", ".", "..") or "/" in name or "\0" in name:
-            raise Refused(f"{name!r} cannot be the name of a workspace")
-        workspace = self._workspaces_dir / name
-        try:
-            workspace.mkdir(mode=0o700, exist_ok=True)
-            owned = workspace.stat()
-        except OSError as error:
-            raise Retryable(f"{workspace} cannot be made: {error.strerror}") from error
-        return Owner(workspace, owned.st_uid, owned.st_gid)
 
     def _lock(self, instance_id: str) -> asyncio.Lock:
         """Return what lets calls about one instance happen one after the other."""

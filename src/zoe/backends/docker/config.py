@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from zoe.backends.base import Refused
+from zoe.backends.base import Refused, Retryable
 from zoe.backends.docker.names import host_name, labels, network_name
-from zoe.model.execution import ServiceInstance
+from zoe.model.execution import Execution, ServiceInstance
 from zoe.model.launch import Launch
 from zoe.model.resources import CORE, Resources
-from zoe.model.volumes import VolumeSpec, danger
-from zoe.model.zapp import Service
+from zoe.model.volumes import VolumeSpec, danger, refusals
+from zoe.model.zapp import HttpCheck, Service, TcpCheck
 
 WORKSPACE = "/mnt/workspace"
 """Where an instance sees its user's workspace."""
@@ -34,6 +34,31 @@ class Owner:
     gid: int
 
 
+def owner_of(workspaces_dir: Path, name: str) -> Owner:
+    """Return the workspace of a user; an instance runs as whoever owns that folder."""
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise Refused(f"{name!r} cannot be the name of a workspace")
+    workspace = workspaces_dir / name
+    try:
+        workspace.mkdir(mode=0o700, exist_ok=True)
+        owned = workspace.stat()
+    except OSError as error:
+        raise Retryable(f"{workspace} cannot be made: {error.strerror}") from error
+    return Owner(workspace, owned.st_uid, owned.st_gid)
+
+
+def why_not(
+    service: Service, volumes: Mapping[str, VolumeSpec], execution: Execution | None = None
+) -> str | None:
+    """Say why a service cannot run in a container; ``execution`` tells whose it is, if known."""
+    if not service.image:
+        return "it has no image"
+    whose = (execution.owner, execution.team) if execution else (None, "")
+    for message, hint in refusals(volumes.values(), service.volumes, *whose):
+        return f"{message}; {hint}"
+    return None
+
+
 def container_config(
     deployment: str,
     instance: ServiceInstance,
@@ -46,7 +71,7 @@ def container_config(
 ) -> dict[str, Any]:
     """Return the body of the call that creates the container of an attempt.
 
-    With ``publish``, each of its ports gets a free one of the machine of the engine.
+    With ``publish``, each of :func:`ports_to_publish` gets a free one of the engine's machine.
     """
     key = (instance.id, instance.attempt)
     own_name = host_name(instance.service, instance.ordinal)
@@ -90,10 +115,7 @@ def container_config(
             "EndpointsConfig": {network: {"Aliases": [own_name, host_name(instance.service)]}}
         },
     }
-    if publish and service.ports:
-        names = [
-            f"{port.port}/{'udp' if port.protocol == 'udp' else 'tcp'}" for port in service.ports
-        ]
+    if publish and (names := ports_to_publish(service)):
         config["ExposedPorts"] = {name: {} for name in names}
         config["HostConfig"]["PortBindings"] = {name: [{"HostPort": ""}] for name in names}
     if len(own_name) <= HOST_NAME_MAX:
@@ -104,6 +126,14 @@ def container_config(
     if what.work_dir:
         config["WorkingDir"] = what.work_dir
     return config
+
+
+def ports_to_publish(service: Service) -> list[str]:
+    """Return the ports of a service, and that of its ready check, as engines write them."""
+    names = [f"{port.port}/{'udp' if port.protocol == 'udp' else 'tcp'}" for port in service.ports]
+    if service.ready and isinstance(service.ready.check, HttpCheck | TcpCheck):
+        names.append(f"{service.ready.check.port}/tcp")
+    return list(dict.fromkeys(names))
 
 
 def limits_config(limits: Resources, quota_milli: int = 0) -> dict[str, int]:

@@ -10,8 +10,10 @@ import aiohttp
 from aiodocker import Docker, DockerError
 
 from zoe.backends.base import Refused, Retryable
+from zoe.backends.docker.connection import connection_to
 from zoe.backends.docker.names import DEPLOYMENT
-from zoe.model.engines import SCHEME, EngineSpec
+from zoe.certificates import TLS_HINT, tls_problem
+from zoe.model.engines import EngineSpec
 
 CALL_SECONDS = 30.0
 CONNECT_SECONDS = 5.0
@@ -21,6 +23,9 @@ _CHUNK_BYTES = 64 * 1024
 _PAUSE_SECONDS = 0.05
 _UNREACHABLE = 900
 """What the library says in place of a status of HTTP when there is no connection."""
+
+OOM = "oom"
+"""The event that a process in a container was killed for memory."""
 
 Body = Mapping[str, Any]
 
@@ -50,6 +55,11 @@ class Engine:
     def name(self) -> str:
         """The name of its node."""
         return self.spec.name
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is that of this machine, which reaches its containers where they are."""
+        return bool(self.spec.socket)
 
     async def close(self) -> None:
         """Let go."""
@@ -84,8 +94,12 @@ class Engine:
 
     @asynccontextmanager
     async def events(self) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Listen: yields a line for each end and removal of a container of this deployment."""
-        filters = {**json.loads(self._mine), "type": ["container"], "event": ["die", "destroy"]}
+        """Listen: yields a line for what happens to a container of this deployment.
+
+        That is its end, its removal, and that the kernel killed a process of it for memory.
+        """
+        events = ["die", "destroy", OOM]
+        filters = {**json.loads(self._mine), "type": ["container"], "event": events}
         async with self._open("events", {"filters": json.dumps(filters)}) as answer:
             yield aiter(answer.content)
 
@@ -104,13 +118,13 @@ class Engine:
         found: Body = await self._ask("GET", f"containers/{container}/json", seconds=LOOK_SECONDS)
         return found
 
-    async def memory_bytes(self, container: str) -> int:
-        """Return what a container uses now."""
+    async def stats(self, container: str) -> Body:
+        """Return what a container uses now; raises NotThere."""
         params = {"stream": "0", "one-shot": "1"}
-        answer = await self._ask(
+        found: Body = await self._ask(
             "GET", f"containers/{container}/stats", params, seconds=LOOK_SECONDS
         )
-        return int(answer.get("memory_stats", {}).get("usage", 0))
+        return found
 
     async def create(self, name: str, config: Body) -> str:
         """Create a container and return its id; raises NotThere (image, network) and Taken."""
@@ -173,7 +187,7 @@ class Engine:
         """Open the output from its beginning: yields (1: stdout, 2: stderr) and bytes."""
         params = {"stdout": "1", "stderr": "1", "follow": "1" if follow else "0"}
         async with self._open(f"containers/{container}/logs", params) as answer:
-            yield _frames(answer.content)
+            yield frames(answer.content)
 
     # Networks.
 
@@ -252,20 +266,23 @@ class Engine:
         except (aiohttp.ClientError, OSError) as error:
             if isinstance(error, TimeoutError):
                 raise
-            raise Unreachable(f"{self.name} broke off: {error}") from error
+            why = tls_problem(error)
+            said = f" at {self.spec.url}: {why}" if why else f" broke off: {error}"
+            raise Unreachable(f"{self.name}{said}", hint=TLS_HINT if why else "") from error
 
     def _connected(self) -> Docker:
         if self._session is None:
-            # Each output that is followed holds a connection, so their number has no limit here.
-            connector = aiohttp.UnixConnector(self.spec.url.removeprefix(SCHEME), limit=0)
+            connector, url = connection_to(self.spec)
             waits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
             self._session = aiohttp.ClientSession(connector=connector, timeout=waits)
-            self._docker = Docker(f"{SCHEME}localhost", connector=connector, session=self._session)
+            self._docker = Docker(url, connector=connector, session=self._session)
         return self._docker
 
     def _in_words(self, error: DockerError) -> Retryable | Refused:
         said = error.message.strip() or "no reason given"
         if error.status == _UNREACHABLE:
+            if why := tls_problem(error):
+                return Unreachable(f"{self.name} at {self.spec.url}: {why}", hint=TLS_HINT)
             return Unreachable(
                 f"{self.name} cannot be reached at {self.spec.url}",
                 hint="does dockerd run, and may this user use its socket? `zoe doctor` looks.",
@@ -289,7 +306,7 @@ async def _steps(name: str, content: aiohttp.StreamReader) -> AsyncIterator[dict
         yield step
 
 
-async def _frames(content: aiohttp.StreamReader) -> AsyncIterator[tuple[int, bytes]]:
+async def frames(content: aiohttp.StreamReader) -> AsyncIterator[tuple[int, bytes]]:
     """Take apart what has a header of eight bytes before each part: stream, and length."""
     while header := await content.read(1):
         header += await content.readexactly(7)

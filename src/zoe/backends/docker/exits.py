@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from zoe.backends.docker.notes import Note
+from zoe.backends.exits import out_of_memory
 from zoe.model.execution import Exit, ExitReason
 
 NEVER_STARTED = Exit(ExitReason.STOPPED, message="it was stopped before it started")
@@ -29,15 +30,18 @@ def exit_of(container: Mapping[str, Any], note: Note, *, engine_was_away: bool) 
     state = container["State"]
     if engine_was_away and state["ExitCode"] == _UNSEEN:
         return UNSEEN
-    code, number = _code_and_signal(int(state["ExitCode"]))
+    code, number = _code_and_signal(state["ExitCode"])
     if note.not_ready:
         return Exit(ExitReason.NOT_STARTED, code, number, note.not_ready)
     if state["OOMKilled"] and code != 0:
-        amount = container["HostConfig"]["Memory"] / 2**20
-        message = f"it needed more than its {amount:.0f} MiB of memory"
+        message = out_of_memory(container["HostConfig"]["Memory"])
         return Exit(ExitReason.OUT_OF_MEMORY, code, number, message)
     if note.kill_at is not None:
         return Exit(ExitReason.STOPPED, code, number)
+    if lost := state.get("Lost"):  # only a swarm says so, and what follows
+        return Exit(ExitReason.LOST, message=lost)
+    if rejected := state.get("Rejected"):
+        return Exit(ExitReason.NOT_STARTED, message=rejected)
     if code == 0:
         return Exit(ExitReason.COMPLETED, 0)
     name = "" if number is None else signal.Signals(number).name
@@ -45,8 +49,8 @@ def exit_of(container: Mapping[str, Any], note: Note, *, engine_was_away: bool) 
     return Exit(ExitReason.FAILED, code, number, said)
 
 
-def _code_and_signal(code: int) -> tuple[int | None, int | None]:
-    number = code - _SIGNAL_BASE
+def _code_and_signal(code: int | None) -> tuple[int | None, int | None]:
+    number = 0 if code is None else code - _SIGNAL_BASE
     if number in {int(each) for each in signal.Signals}:
         return None, number
     return code, None

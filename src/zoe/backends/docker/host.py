@@ -3,8 +3,8 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from zoe.backends.base import Refused, Retryable
@@ -21,7 +21,7 @@ from zoe.backends.docker.names import (
 )
 from zoe.backends.docker.node import Machine
 from zoe.backends.docker.pulls import Pulls
-from zoe.backends.docker.registries import Passwords
+from zoe.backends.docker.registries import NO_PASSWORDS, Passwords
 from zoe.model.cluster import Node
 from zoe.model.engines import EngineSpec
 
@@ -45,7 +45,12 @@ class Host:
     """
 
     def __init__(
-        self, spec: EngineSpec, deployment: str, passwords: Passwords, *, tells_images: bool
+        self,
+        spec: EngineSpec,
+        deployment: str,
+        passwords: Passwords = NO_PASSWORDS,
+        *,
+        tells_images: bool = False,
     ) -> None:
         self.engine = Engine(spec, deployment)
         self.pulls = Pulls(self.engine, passwords)
@@ -55,6 +60,8 @@ class Host:
         self._free = asyncio.Semaphore(CONCURRENCY)
         self._using: Counter[int] = Counter()
         """How many starts of each execution are under way."""
+        self._unused: set[int] = set()
+        """Executions whose networks were to be removed and could not be yet."""
         self._network_lock = asyncio.Lock()
 
     @property
@@ -77,6 +84,8 @@ class Host:
         if self.is_reachable:
             try:
                 await self._machine.look()
+                for execution_id in list(self._unused):
+                    await self._try_remove_network(execution_id)
             except (Retryable, Refused) as error:
                 self._why = str(error)
         return self._machine.unreachable(self._why) if self._why else self._machine.node
@@ -117,24 +126,40 @@ class Host:
     async def remove_network(self, execution_id: int) -> None:
         """Remove the network of an execution, unless an attempt is just being started in it.
 
-        The engine lets go of the last container a moment after it is removed. What somebody else
-        put a container into stays, until the next master or the next connection.
+        The engine lets go of the last container a moment after it is removed. A network that is
+        used for longer, as by a container that somebody else put into it, is tried again whenever
+        the machine is looked at.
         """
-        name = network_name(self._deployment, execution_id)
+        self._unused.add(execution_id)
         for _ in range(NETWORK_TRIES):
-            async with self._network_lock:
-                if self._using[execution_id]:
-                    return
-                with suppress(Refused):
-                    await self.engine.remove_network(name)
-                    return
+            await self._try_remove_network(execution_id)
+            if execution_id not in self._unused:
+                return
             await asyncio.sleep(NETWORK_PAUSE_SECONDS)
 
-    async def remove_networks(self, used: set[int]) -> None:
-        """Remove the networks that earlier masters left, but for those of the used executions."""
+    async def _try_remove_network(self, execution_id: int) -> None:
+        async with self._network_lock:
+            try:
+                if not self._using[execution_id]:
+                    await self.engine.remove_network(network_name(self._deployment, execution_id))
+            except Refused:
+                return  # something is still in it
+            self._unused.discard(execution_id)
+
+    async def remove_networks(
+        self, used: set[int], *, spare: Collection[str] = frozenset()
+    ) -> None:
+        """Remove the networks that earlier masters left, but for those of the used executions.
+
+        Those called as ``spare`` says stay, too.
+        """
         for network in await self.engine.networks():
             execution_id = network["Labels"].get(EXECUTION, "")
-            if execution_id.isdigit() and int(execution_id) not in used:
+            if (
+                network["Name"] not in spare
+                and execution_id.isdigit()
+                and int(execution_id) not in used
+            ):
                 await self.remove_network(int(execution_id))
 
     async def _create(self, name: str, key: Key, config: Mapping[str, Any]) -> tuple[str, bool]:
@@ -163,6 +188,7 @@ class Host:
     async def _network(self, execution_id: int) -> AsyncIterator[None]:
         """Keep the network of an execution there meanwhile."""
         self._using[execution_id] += 1
+        self._unused.discard(execution_id)
         try:
             async with self._network_lock:
                 name = network_name(self._deployment, execution_id)

@@ -74,7 +74,8 @@ class Machine:
         limits = self._foreign[container]
         if limits.memory_bytes:
             return limits
-        return limits + Resources(memory_bytes=await self._engine.memory_bytes(container))
+        used = (await self._engine.stats(container)).get("memory_stats", {}).get("usage", 0)
+        return limits + Resources(memory_bytes=used)
 
 
 def limits_of(host_config: Mapping[str, Any]) -> Resources:

@@ -73,12 +73,14 @@ class Passwords:
     def _read(self) -> Mapping[str, Any]:
         try:
             found = json.loads(self._file.read_text())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
         except (OSError, ValueError) as error:
             raise Refused(f"{self._file} cannot be read: {error}") from error
         return found if isinstance(found, dict) else {}
 
+
+NO_PASSWORDS = Passwords(Path("/dev/null/none"))
 
 _FIELDS = ("username", "password", "identitytoken", "registrytoken")
 

@@ -16,10 +16,14 @@ KILL_SECONDS = 30.0
 
 
 async def shut_down(
-    deployment: str, data_dir: Path, engines: Sequence[EngineSpec], grace_seconds: float
+    deployment: str,
+    data_dir: Path,
+    engines: Sequence[EngineSpec],
+    grace_seconds: float,
+    kind: type[DockerBackend] = DockerBackend,
 ) -> None:
     """Stop everything with this grace; how it ended is kept for the next master."""
-    backend = DockerBackend(
+    backend = kind(
         deployment,
         data_dir,
         engines,
@@ -36,7 +40,7 @@ async def shut_down(
         await backend.close()
 
 
-def main() -> int:
+def main(kind: type[DockerBackend] = DockerBackend) -> int:
     """Run ``python -m zoe.backends.docker.shutdown``; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--deployment", required=True)
@@ -46,7 +50,13 @@ def main() -> int:
     options = parser.parse_args()
     try:
         asyncio.run(
-            shut_down(options.deployment, options.data_dir, options.engines, options.grace_seconds)
+            shut_down(
+                options.deployment,
+                options.data_dir,
+                options.engines,
+                options.grace_seconds,
+                kind,
+            )
         )
     except ZoeError as error:
         sys.stderr.write(f"{error}\n")

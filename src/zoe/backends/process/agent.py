@@ -258,6 +258,18 @@ class Agent:
         instances = [record.observed() for record in self._known.values()]
         return {"instances": instances, "enforcement": self._enforcement()}
 
+    def call_sample(self, call: Message) -> list[Message]:
+        """Return what every attempt that lives uses."""
+        marked = {} if self.cgroups is not None or not self._live else tree.scan()
+        return [
+            {
+                "instance_id": instance.record.instance_id,
+                "attempt": instance.record.attempt,
+                **instance.sample(marked.get(instance.record.mark, set())),
+            }
+            for instance in self._live.values()
+        ]
+
     async def call_shutdown(self, call: Message) -> None:
         """Stop everything, then end; nothing starts meanwhile."""
         self._is_ending = True

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 from zoe.backends.base import Refused, Retryable
+from zoe.backends.machine import sample_machine
 from zoe.backends.peers import counts_by_service
 from zoe.backends.process.capacity import detect_capacity, detect_gpus, gpu_variables
 from zoe.backends.process.connection import Connection
@@ -18,6 +19,7 @@ from zoe.model.execution import Execution, Exit, ExitReason, InstanceStatus, Ser
 from zoe.model.launch import Place, launch
 from zoe.model.logs import log_folder, log_path
 from zoe.model.resources import Resources
+from zoe.model.samples import InstanceSample, Samples
 from zoe.model.zapp import ReadyCheck, Service, ZApp
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -156,6 +158,12 @@ class ProcessBackend:
         node = Node(self._node, self._capacity, message=message, gpus=self._gpus)
         return Observation((node,), tuple(map(self._observed, seen["instances"])))
 
+    async def sample(self) -> Samples:
+        """Return what this machine and every attempt that lives use."""
+        seen = await self._agent.call("sample")
+        node = await asyncio.to_thread(sample_machine, self._node)
+        return Samples((node,), tuple(InstanceSample(**each) for each in seen))
+
     def watch(self) -> AsyncIterator[ObservedInstance]:
         """Yield what changes; after a reconnection, everything once more."""
         return self._watchers.watch()
@@ -229,6 +237,8 @@ class ProcessBackend:
             exit=exit
             and Exit(ExitReason(exit["reason"]), exit["code"], exit["signal"], exit["message"]),
             gpus=tuple(seen["gpus"]),
+            used=seen["used"]
+            and InstanceSample(seen["instance_id"], seen["attempt"], **seen["used"]),
         )
 
     def _tell(self, event: Message) -> None:

@@ -15,6 +15,8 @@ from zoe.backends.process import tree
 
 CONTROLLERS = ("memory", "pids", "cpu")
 """In the order in which a process enters their groups: once its cores are limited it is slow."""
+COUNTING = "cpuacct"
+"""Counts the time on cores in version 1, with a hierarchy of its own where ``cpu`` has it not."""
 PROCESSES_MAX = 4096
 """Processes and threads of one instance: a fork bomb ends here."""
 _PERIOD_MICROSECONDS = 100_000
@@ -107,11 +109,27 @@ class Group:
     def memory_kills(self) -> int:
         """How many of its processes the kernel has killed because memory ran out."""
         name = "memory.events" if self._version == 2 else "memory.oom_control"
-        for line in _read(self._folder("memory") / name).splitlines():
-            key, _, count = line.partition(" ")
-            if key == "oom_kill":
-                return int(count)
-        return 0
+        return _value_of(_read(self._folder("memory") / name), "oom_kill")
+
+    def memory_bytes(self) -> tuple[int, int]:
+        """Return the memory that it has now, and the most that it had, without cache of files.
+
+        How much of the most was such cache nobody tells: as much as is there now.
+        """
+        folder = self._folder("memory")
+        names = ("memory.current", "memory.peak", "inactive_file")
+        if self._version == 1:
+            names = ("memory.usage_in_bytes", "memory.max_usage_in_bytes", "total_inactive_file")
+        cache = _value_of(_read(folder / "memory.stat"), names[2])
+        now = _number(_read(folder / names[0])) - cache
+        return max(0, now), max(0, now, _number(_read(folder / names[1])) - cache)
+
+    def core_seconds(self) -> float:
+        """How long its processes have worked, those that have ended, too."""
+        if self._version == 2:
+            return _value_of(_read(self._folder("cpu") / "cpu.stat"), "usage_usec") / 1e6
+        folder = self._folders.get(COUNTING, self._folder("cpu"))
+        return _number(_read(folder / "cpuacct.usage")) / 1e9
 
     def pids(self) -> set[int]:
         """Return its processes."""
@@ -144,7 +162,12 @@ def find_cgroups(name: str) -> Cgroups | None:
         parents = {key: _make_below(mounts[key], own.get(key, "/"), name) for key in CONTROLLERS}
         made = {key: path for key, path in parents.items() if path is not None}
         if len(made) == len(CONTROLLERS):
-            return Cgroups(1, made)
+            counting = (
+                _make_below(mounts[COUNTING], own.get(COUNTING, "/"), name)
+                if (mounts.get(COUNTING, mounts["cpu"]) != mounts["cpu"])
+                else None
+            )
+            return Cgroups(1, made if counting is None else made | {COUNTING: counting})
         for path in made.values():
             _remove(path)
     elif "all" in mounts:
@@ -163,7 +186,9 @@ def _mounts(text: str) -> Iterator[tuple[str, Path]]:
         if kind == "cgroup2":
             yield "all", point
         elif kind == "cgroup":
-            yield from ((key, point) for key in options.split(",") if key in CONTROLLERS)
+            yield from (
+                (key, point) for key in options.split(",") if key in (*CONTROLLERS, COUNTING)
+            )
 
 
 def _own_groups(text: str) -> Iterator[tuple[str, str]]:
@@ -239,6 +264,19 @@ def _read(path: Path) -> str:
         return path.read_text()
     except OSError:
         return ""
+
+
+def _number(text: str) -> int:
+    return int(text) if text.strip().isdigit() else 0
+
+
+def _value_of(text: str, key: str) -> int:
+    """Return the number behind ``key`` at the beginning of a line; 0 where there is none."""
+    for line in text.splitlines():
+        name, _, value = line.partition(" ")
+        if name == key:
+            return _number(value)
+    return 0
 
 
 def _write(path: Path, value: object) -> None:

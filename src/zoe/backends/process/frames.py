@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Version of the calls; an agent that speaks another one is replaced."""
 
 FRAME_MAX_BYTES = 64 * 1024 * 1024

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from zoe.backends.exits import out_of_memory
 from zoe.backends.process import tree
 from zoe.backends.process.cgroups import Group
 from zoe.backends.process.records import Record
@@ -102,6 +103,23 @@ class Instance:
         self._around.save(self.record)
         self._begin(self._stop(shrink))
 
+    def sample(self, marked: set[int]) -> dict[str, Any]:
+        """Return what it uses; where it has no control group, of the processes ``marked``."""
+        group = self._group
+        pids = marked if group is None else group.pids()
+        now = peak = 0
+        if group is None:
+            now = tree.memory_bytes(pids)
+        else:
+            now, peak = group.memory_bytes()
+        return {
+            "memory_bytes": now,
+            "peak_bytes": peak,
+            "core_seconds": tree.core_seconds(pids) if group is None else group.core_seconds(),
+            "disk_bytes": tree.disk_bytes(pids),
+            "memory_kills": 0 if group is None else group.memory_kills(),
+        }
+
     async def ended(self) -> None:
         """Wait until nothing of it is left."""
         while self._tasks:
@@ -131,6 +149,8 @@ class Instance:
             await self._wait_for_tree()
         left_over = await self._kill_all()
         self.record.exit = self._exit(status)
+        if self._group is not None:
+            self.record.used = self.sample(set())
         if left_over:
             said = (self.record.exit["message"], f"processes that cannot be ended: {left_over}")
             self.record.exit["message"] = "; ".join(filter(None, said))
@@ -151,9 +171,11 @@ class Instance:
         if self._not_ready:
             return {"reason": "not-started", **how, "message": self._not_ready}
         if code != 0 and self._group is not None and self._group.memory_kills():
-            amount = self.record.limits.memory_bytes / 2**20
-            message = f"it needed more than its {amount:.0f} MiB of memory"
-            return {"reason": "out-of-memory", **how, "message": message}
+            return {
+                "reason": "out-of-memory",
+                **how,
+                "message": out_of_memory(self.record.limits.memory_bytes),
+            }
         if self._deadline is not None:
             return {"reason": "stopped", **how, "message": ""}
         if code == 0:

@@ -39,6 +39,8 @@ class Record:
     exit: dict[str, Any] | None = None
     gpus: list[str] = field(default_factory=list)
     """The ids of its GPUs: its own while it lives."""
+    used: dict[str, Any] | None = None
+    """What it has used in all, once it has stopped; see :meth:`Instance.sample`."""
 
     @property
     def key(self) -> tuple[str, int]:
@@ -70,6 +72,7 @@ class Record:
             "address": self.address,
             "exit": self.exit,
             "gpus": self.gpus,
+            "used": self.used,
         }
 
 

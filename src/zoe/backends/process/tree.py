@@ -9,6 +9,7 @@ import os
 import random
 import resource
 import signal
+from collections.abc import Iterable
 from contextlib import suppress
 
 Mark = tuple[int, int]
@@ -59,6 +60,41 @@ def start_ticks(pid: int) -> int | None:
     except OSError:
         return None
     return None if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def memory_bytes(pids: Iterable[int]) -> int:
+    """Return the memory of these processes, where what they share counts for each of them."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    return sum(int(words[1]) * page for pid in pids if len(words := _words(pid, "statm")) > 1)
+
+
+def core_seconds(pids: Iterable[int]) -> float:
+    """Return how long these processes, and their children that have ended, have worked."""
+    ticks = 0
+    for pid in pids:
+        fields = _words(pid, "stat", after=b")")  # from the state on: the third field
+        ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def disk_bytes(pids: Iterable[int]) -> int:
+    """Return what these processes have read from disks and written to them."""
+    total = 0
+    for pid in pids:
+        lines = iter(_words(pid, "io"))  # "read_bytes: 4096"
+        counts = dict(zip(lines, lines, strict=False))
+        total += int(counts.get(b"read_bytes:", 0)) + int(counts.get(b"write_bytes:", 0))
+    return total
+
+
+def _words(pid: int, name: str, after: bytes = b"") -> list[bytes]:
+    """Return the words of a file of a process, none when it has ended or is not ours."""
+    try:
+        with open(f"/proc/{pid}/{name}", "rb") as file:
+            text = file.read()
+    except OSError:
+        return []
+    return (text.rpartition(after)[2] if after else text).split()
 
 
 def boot_id() -> str:

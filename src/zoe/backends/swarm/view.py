@@ -1,0 +1,156 @@
+"""The swarm as it was seen last: nodes, services and tasks, by one look at a manager for all."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from zoe.backends.base import Refused, Retryable
+from zoe.backends.docker.engine import Body, NotThere
+from zoe.backends.docker.names import DEPLOYMENT, is_whole
+from zoe.backends.swarm.managing import ManagingEngine
+from zoe.backends.swarm.task import container_of, node_id_of
+from zoe.model.resources import CORE, Resources
+
+_LIVE = frozenset({"assigned", "accepted", "preparing", "ready", "starting", "running"})
+_NANO = 10**9
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What one look has shown."""
+
+    nodes: Mapping[str, Body] = field(default_factory=dict)
+    """By id."""
+    services: Mapping[str, Body] = field(default_factory=dict)
+    """By id, those of others, too."""
+    tasks: Mapping[str, Body] = field(default_factory=dict)
+    """The newest of each service, by the service's id."""
+    attached: frozenset[str] = frozenset()
+    """The names of the networks that a task has on a node that is up, even one being removed."""
+    foreign: Mapping[str, Resources] = field(default_factory=dict)
+    """What tasks of others have reserved, by the id of the node."""
+
+
+class Swarm:
+    """What a manager tells, kept while it does not answer."""
+
+    def __init__(self, manager: ManagingEngine, deployment: str) -> None:
+        self.manager = manager
+        self._deployment = deployment
+        self._sight = Sight()
+        self._looks = asyncio.Lock()
+        self._looked = asyncio.Condition()
+        self.why = f"{manager.name} has not been asked yet"
+        """Why the last look failed; empty: it did not."""
+        self.has_answered = False
+        self.using: Counter[int] = Counter()
+        """How many starts of each execution are under way, on any node."""
+        self.network_lock = asyncio.Lock()
+
+    @property
+    def nodes(self) -> Mapping[str, Body]:
+        """The nodes, by host name; of several with the same name, the one that is up."""
+        by_state = sorted(self._sight.nodes.values(), key=is_up)
+        return {node["Description"]["Hostname"]: node for node in by_state}
+
+    async def look(self) -> None:
+        """Look again, and tell those who wait; raises Retryable and Refused, and says why."""
+        async with self._looks:  # one after the other: none replaces a later one
+            try:
+                nodes = await self.manager.nodes()
+                services = await self.manager.services()
+                tasks = await self.manager.tasks()
+            except (Retryable, Refused) as error:
+                self.why = str(error)
+                raise
+            self._sight = _sight(nodes, services, tasks, self._deployment)
+            self.why, self.has_answered = "", True
+        async with self._looked:
+            self._looked.notify_all()
+
+    async def next_look(self) -> None:
+        """Wait until somebody has looked again."""
+        async with self._looked:
+            await self._looked.wait()
+
+    def node_name(self, service: Body) -> str:
+        """Return the host name of the node for which a service was made; empty: it is gone."""
+        node = self._sight.nodes.get(node_id_of(service))
+        return "" if node is None else str(node["Description"]["Hostname"])
+
+    def services_of(self, node_name: str) -> Sequence[Body]:
+        """Return the services of this deployment for a node, with all our labels."""
+        return [
+            service
+            for service in self._sight.services.values()
+            if _is_of(service, self._deployment)
+            and is_whole(service["Spec"]["Labels"])
+            and self.node_name(service) == node_name
+        ]
+
+    def foreign(self, node_id: str) -> Resources:
+        """Return what tasks of others have reserved on a node."""
+        return self._sight.foreign.get(node_id, Resources())
+
+    @property
+    def attached(self) -> frozenset[str]:
+        """The names of the networks that tasks have: a node keeps what is removed too soon."""
+        return self._sight.attached
+
+    def task(self, service_id: str) -> Body | None:
+        """Return the task of a service; None while it has none."""
+        return self._sight.tasks.get(service_id)
+
+    def container(self, service_id: str) -> dict[str, Any]:
+        """Return an attempt in the words of an engine; raises NotThere."""
+        service = self._sight.services.get(service_id)
+        if service is None:
+            raise NotThere(f"{self.manager.name} has no service {service_id}")
+        node = self._sight.nodes.get(node_id_of(service))
+        # A manager that has just come back knows nothing of a node ("unknown"): that loses nothing.
+        is_down = node is None or node["Status"]["State"] == "down"
+        return container_of(service, self.task(service_id), node_is_down=is_down)
+
+
+def is_up(node: Body) -> bool:
+    """Whether the swarm reaches a node."""
+    return bool(node["Status"]["State"] == "ready")
+
+
+def _sight(
+    nodes: Sequence[Body], services: Sequence[Body], tasks: Sequence[Body], deployment: str
+) -> Sight:
+    ours = {service["ID"] for service in services if _is_of(service, deployment)}
+    up = {node["ID"] for node in nodes if is_up(node)}
+    attached = {
+        str(each["Network"]["Spec"]["Name"])
+        for task in tasks
+        if task.get("NodeID") in up
+        for each in task.get("NetworksAttachments") or ()
+    }
+    newest: dict[str, Body] = {}
+    foreign: dict[str, Resources] = {}
+    for task in sorted(tasks, key=lambda task: str(task["CreatedAt"])):
+        newest[task.get("ServiceID", "")] = task
+        node_id = task.get("NodeID", "")
+        if task.get("ServiceID") not in ours and node_id and task["Status"]["State"] in _LIVE:
+            foreign[node_id] = foreign.get(node_id, Resources()) + _reserved(task)
+    return Sight(
+        {node["ID"]: node for node in nodes},
+        {service["ID"]: service for service in services},
+        newest,
+        frozenset(attached),
+        foreign,
+    )
+
+
+def _is_of(service: Body, deployment: str) -> bool:
+    return bool((service["Spec"].get("Labels") or {}).get(DEPLOYMENT) == deployment)
+
+
+def _reserved(task: Body) -> Resources:
+    found = (task["Spec"].get("Resources") or {}).get("Reservations") or {}
+    cores_milli = found.get("NanoCPUs", 0) * CORE // _NANO
+    return Resources(cores_milli, found.get("MemoryBytes", 0))

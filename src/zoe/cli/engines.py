@@ -1,0 +1,86 @@
+"""What `zoe doctor` says of Docker Engines, and of the swarm that they are in."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from zoe.certificates import TLS_HINT, tls_context, tls_problem
+from zoe.cli.finding import Finding
+from zoe.model.engines import TCP_SCHEME, EngineSpec
+from zoe.model.errors import ZoeError
+
+
+def engine_finding(engine: EngineSpec) -> Finding:
+    """Ask a Docker Engine for its version, as the back-end will, and say what is in the way."""
+    what = f"engine {engine.name}"
+    if engine.socket and not Path(engine.socket).exists():
+        hint = "install and start Docker Engine, or name another socket in the settings"
+        return Finding(what, False, f"there is no socket {engine.socket}", hint)
+    if engine.socket and not os.access(engine.socket, os.R_OK | os.W_OK):
+        hint = "become a member of the group of that file, usually docker, and log in again"
+        return Finding(what, False, f"this user may not use {engine.socket}", hint)
+    try:
+        version = _ask(engine, "version")
+        said = f"Docker {version['Version']}, API {version['ApiVersion']}, at {engine.url}"
+    except (ZoeError, KeyError) as error:
+        hint = error.hint if isinstance(error, ZoeError) else ""
+        return Finding(what, False, str(error), hint or "start dockerd, or name another socket")
+    if engine.insecure:
+        found = f"{said}, without TLS: whoever reaches that port is root there"
+        return Finding(what, False, found, "give it certificates: tls=FOLDER", needed=False)
+    return Finding(what, True, said)
+
+
+def swarm_findings(engines: Sequence[EngineSpec]) -> Iterator[Finding]:
+    """Ask the first engine for the swarm that it manages, and look at each of its nodes."""
+    manager = engines[0]
+    try:
+        swarm = _ask(manager, "info").get("Swarm", {})
+        if not swarm.get("ControlAvailable"):
+            found = f"{manager.name} is no manager of a swarm"
+            hint = "`docker swarm init` there, or name a manager first in swarm_engines"
+            yield Finding("swarm", False, found, hint)
+            return
+        nodes = _ask(manager, "nodes")
+    except ZoeError as error:
+        yield Finding("swarm", False, str(error), error.hint)
+        return
+    orchestration = swarm.get("Cluster", {}).get("Spec", {}).get("Orchestration", {})
+    if orchestration.get("TaskHistoryRetentionLimit") == 0:
+        found = "the swarm forgets every task that has ended, and how"
+        yield Finding("ended tasks", False, found, "`docker swarm update --task-history-limit 5`")
+    names = [node["Description"]["Hostname"] for node in nodes]
+    ready = [name for name, node in zip(names, nodes, strict=True) if _is_ready(node)]
+    said = f"{len(ready)} of {len(nodes)} nodes are ready"
+    away = sorted(set(names) - set(ready))
+    found = f"{said}; not {', '.join(away)}" if away else said
+    yield Finding("swarm", bool(ready), found, "`docker node ls` says more")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        found = f"several nodes are called {', '.join(twice)}: only one of them is used"
+        yield Finding("names of nodes", False, found, "give each machine a host name of its own")
+    if nameless := sorted(set(names) - {engine.name for engine in engines}):
+        found = f"on {', '.join(nameless)} no commands are run, so no such ready check and no hook"
+        hint = "name the engine of each node in swarm_engines, under the node's host name"
+        yield Finding("engines of nodes", False, found, hint, needed=False)
+
+
+def _is_ready(node: Mapping[str, Any]) -> bool:
+    return bool(node["Status"]["State"] == "ready")
+
+
+def _ask(engine: EngineSpec, path: str) -> Any:
+    """Return what an engine answers; raises ZoeError, in words."""
+    import httpx2
+
+    try:
+        place = "localhost" if engine.socket else engine.url.removeprefix(TCP_SCHEME)
+        safe = tls_context(Path(engine.tls)) if engine.tls else False
+        transport = httpx2.HTTPTransport(uds=engine.socket or None, verify=safe)
+        with httpx2.Client(transport=transport, timeout=5.0) as client:
+            address = f"http{'s' if engine.tls else ''}://{place}/{path}"
+            return client.get(address).raise_for_status().json()
+    except (httpx2.HTTPError, ValueError) as error:
+        if why := tls_problem(error):
+            raise ZoeError(f"{engine.url}: {why}", hint=TLS_HINT) from error
+        raise ZoeError(f"{engine.url} does not answer as a Docker Engine: {error}") from error

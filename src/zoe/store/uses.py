@@ -1,0 +1,188 @@
+"""What instances and nodes used, as every store keeps it.
+
+A small part of the port to the state, :attr:`zoe.store.base.Store.uses`, with a twin in memory. It
+is a record for people: losing a minute of it harms nothing, so it is written apart from changes.
+"""
+
+import dataclasses
+from collections.abc import Callable, Collection, Sequence
+from math import floor
+from typing import Protocol
+
+from zoe.model.use import InstanceUse, NodeUse
+from zoe.store.checks import is_storable
+from zoe.store.database import Connection, Database
+from zoe.store.queries import QUERIES
+
+MINUTE_SECONDS = 60.0
+"""How much of the use of a node is one row at first."""
+MINUTES_KEPT_SECONDS = 86400.0
+"""For how long: older ones are made into hours."""
+_HOUR = 3600.0
+_DAY = 86400.0
+
+
+class UseBook(Protocol):
+    """Uses of instances and nodes. Every method may raise StoreUnavailable."""
+
+    async def put(self, instances: Sequence[InstanceUse], nodes: Sequence[NodeUse]) -> None:
+        """Keep what was used: of instances in place of what was kept, but for what grows.
+
+        Those of executions that are not there any more are left out.
+        """
+
+    async def condense(self, now: float, kept_days: float) -> None:
+        """Make hours of the minutes of nodes that are older than a day; forget what is too old."""
+
+    async def of_execution(self, execution_id: int) -> Sequence[InstanceUse]:
+        """Return what the attempts of an execution used, by id and attempt."""
+
+    async def of_node(self, name: str, since: float) -> Sequence[NodeUse]:
+        """Return what was used of a node since then, the oldest first."""
+
+
+class MemoryUseBook:
+    """The twin in memory; ``executions`` returns the ids of those that are there."""
+
+    def __init__(self, executions: Callable[[], Collection[int]]) -> None:
+        self._executions = executions
+        self._instances: dict[tuple[str, int], InstanceUse] = {}
+        self._nodes: dict[tuple[str, bool, float], NodeUse] = {}
+
+    async def put(self, instances: Sequence[InstanceUse], nodes: Sequence[NodeUse]) -> None:
+        """Keep what was used."""
+        there = self._executions()
+        for use in instances:
+            if use.execution_id in there:
+                key = (use.instance_id, use.attempt)
+                self._instances[key] = _grown(self._instances.get(key), use)
+        for node in nodes:
+            self._nodes.setdefault((node.name, False, node.at), node)
+
+    async def condense(self, now: float, kept_days: float) -> None:
+        """Make hours of old minutes; forget what is too old."""
+        hours: dict[tuple[str, int], list[NodeUse]] = {}
+        for key, use in sorted(self._nodes.items()):
+            if not key[1] and use.at < _minutes_until(now):
+                hours.setdefault((use.name, floor(use.at / _HOUR)), []).append(self._nodes.pop(key))
+        for uses in hours.values():
+            hour = _hour_of(uses)
+            self._nodes.setdefault((hour.name, True, hour.at), hour)
+        kept_from = now - kept_days * _DAY
+        self._nodes = {key: use for key, use in self._nodes.items() if use.at >= kept_from}
+
+    async def of_execution(self, execution_id: int) -> Sequence[InstanceUse]:
+        """Return what the attempts of an execution used."""
+        if execution_id not in self._executions():
+            return []
+        found = [each for each in self._instances.values() if each.execution_id == execution_id]
+        return sorted(found, key=lambda use: (use.instance_id, use.attempt))
+
+    async def of_node(self, name: str, since: float) -> Sequence[NodeUse]:
+        """Return what was used of a node since then."""
+        found = [each for each in self._nodes.values() if each.name == name and each.at >= since]
+        return sorted(found, key=lambda use: use.at)
+
+
+class PostgresUseBook:
+    """The tables ``instance_use`` and ``node_use``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def put(self, instances: Sequence[InstanceUse], nodes: Sequence[NodeUse]) -> None:
+        """Keep what was used: one statement for all instances, one for all nodes."""
+        of_instances = _columns(InstanceUse, instances)
+        of_instances["execution_id"] = [each.execution_id for each in instances]
+        of_nodes = _columns(NodeUse, nodes) | {"is_hour": [False] * len(nodes)}
+
+        async def work(connection: Connection) -> None:
+            if instances:
+                await connection.execute(QUERIES["put_instance_uses"], of_instances)
+            if nodes:
+                await connection.execute(QUERIES["put_node_uses"], of_nodes)
+
+        await self._database.run(work)
+
+    async def condense(self, now: float, kept_days: float) -> None:
+        """Make hours of old minutes; forget what is too old."""
+
+        async def work(connection: Connection) -> None:
+            until = {"minutes_until": _minutes_until(now)}
+            await connection.execute(QUERIES["condense_node_uses"], until)
+            kept_from = {"kept_from": now - kept_days * _DAY}
+            await connection.execute(QUERIES["forget_node_uses"], kept_from)
+
+        await self._database.run(work)
+
+    async def of_execution(self, execution_id: int) -> Sequence[InstanceUse]:
+        """Return what the attempts of an execution used."""
+
+        async def work(connection: Connection) -> Sequence[InstanceUse]:
+            parameters = {"execution_id": execution_id}
+            rows = await (await connection.execute(QUERIES["instance_uses"], parameters)).fetchall()
+            return [InstanceUse(**row) for row in rows]
+
+        return await self._database.read(work)
+
+    async def of_node(self, name: str, since: float) -> Sequence[NodeUse]:
+        """Return what was used of a node since then."""
+        if not is_storable(name):
+            return []
+
+        async def work(connection: Connection) -> Sequence[NodeUse]:
+            parameters = {"name": name, "since": since}
+            rows = await (await connection.execute(QUERIES["node_uses"], parameters)).fetchall()
+            return [NodeUse(**row) for row in rows]
+
+        return await self._database.read(work)
+
+
+def _columns(
+    kind: type[InstanceUse | NodeUse], uses: Sequence[InstanceUse | NodeUse]
+) -> dict[str, list[object]]:
+    return {
+        field.name: [getattr(use, field.name) for use in uses] for field in dataclasses.fields(kind)
+    }
+
+
+def _grown(known: InstanceUse | None, use: InstanceUse) -> InstanceUse:
+    """Return the new use, with whatever had been more before."""
+    if known is None:
+        return use
+    grows = ("peak_bytes", "core_seconds", "network_bytes", "disk_bytes", "memory_kills")
+    most = {}
+    for name in grows:
+        values = [getattr(known, name), getattr(use, name)]
+        most[name] = max((value for value in values if value is not None), default=None)
+    return dataclasses.replace(use, **most)  # type: ignore[arg-type]  # its own fields
+
+
+def _minutes_until(now: float) -> float:
+    """Return the hour before which minutes are made into hours, each hour once and whole."""
+    return floor((now - MINUTES_KEPT_SECONDS) / _HOUR) * _HOUR
+
+
+def _hour_of(uses: Sequence[NodeUse]) -> NodeUse:
+    weights = [max(1.0, each.seconds) for each in uses]
+    in_all = sum(weights)
+
+    def average(values: Sequence[int]) -> int:
+        weighted = (value * weight for value, weight in zip(values, weights, strict=True))
+        return floor(sum(weighted) / in_all)
+
+    return NodeUse(
+        uses[0].name,
+        min(each.at for each in uses),
+        sum(each.seconds for each in uses),
+        average([each.cores_milli for each in uses]),
+        average([each.memory_bytes for each in uses]),
+        max(each.peak_bytes for each in uses),
+        max(each.memory_total_bytes for each in uses),
+        _mean([each.memory_stall for each in uses if each.memory_stall is not None]),
+        _mean([each.cpu_stall for each in uses if each.cpu_stall is not None]),
+    )
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None

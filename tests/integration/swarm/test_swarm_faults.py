@@ -1,0 +1,194 @@
+"""Faults of nodes, managers and masters: what can go on does, and nothing runs twice."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from backend_worlds import (
+    NODE,
+    SLEEPS,
+    Program,
+    SwarmWorld,
+    end_of,
+    eventually,
+    make_execution,
+    make_instance,
+    node_of,
+    output,
+    run,
+    running,
+    seen,
+    start,
+)
+from swarm_engines import WORKERS
+from zoe.backends.base import Retryable
+from zoe.backends.swarm.backend import SwarmBackend
+from zoe.model.cluster import NodeStatus
+from zoe.model.engines import EngineSpec
+from zoe.model.execution import ExitReason
+
+pytestmark = pytest.mark.component("swarm")
+
+
+def containers(world: SwarmWorld, node: str) -> list[str]:
+    """Return the names of those of our deployment that run on a node."""
+    mine = ("--filter", f"name=zoe-{world.deployment}-")
+    return world.swarm.nodes[node].docker("ps", "--format", "{{.Names}}", *mine).split()
+
+
+async def test_what_was_on_a_node_that_is_lost_runs_elsewhere_and_never_twice(
+    world: SwarmWorld, backend: SwarmBackend
+) -> None:
+    execution = make_execution(world.service(Program(prints="here")))
+    first = make_instance(execution)
+    await backend.start(execution, first)
+    await eventually(lambda: output(world, first) == "here\n")
+    world.swarm.nodes[NODE].cut()
+    try:
+        exit = await end_of(backend, first)
+        assert exit.reason is ExitReason.LOST
+        assert "lost its node" in exit.message
+        node = await node_of(backend)
+        assert node.status is NodeStatus.UNREACHABLE
+        assert "down" in node.message
+        await backend.remove(first.id, 1)
+        with pytest.raises(Retryable, match=f"does not reach {NODE}"):
+            await backend.start(execution, make_instance(execution, attempt=2))
+        second = make_instance(execution, attempt=3, node=WORKERS[1])
+        await backend.start(execution, second)
+        await seen(backend, second, running)
+        assert containers(world, NODE), "the cut node does not know yet"
+    finally:
+        world.swarm.nodes[NODE].heal()
+    await eventually(lambda: not containers(world, NODE))
+    assert len(containers(world, WORKERS[1])) == 1
+    while (await node_of(backend)).status is not NodeStatus.READY:
+        await backend.observe()
+    assert running(await seen(backend, second, running))
+    assert output(world, first) == "here\n"
+
+
+async def test_a_worker_that_is_killed_loses_what_it_ran(
+    world: SwarmWorld, backend: SwarmBackend
+) -> None:
+    _, instance = await run(world, backend)
+    world.engine.kill()
+    try:
+        assert (await end_of(backend, instance)).reason is ExitReason.LOST
+    finally:
+        world.engine.start()
+    await backend.remove(instance.id, 1)
+    await eventually(lambda: not containers(world, NODE))
+
+
+async def test_a_short_cut_loses_nothing(world: SwarmWorld, backend: SwarmBackend) -> None:
+    _, instance = await run(world, backend)
+    world.swarm.nodes[NODE].cut()
+    world.swarm.nodes[NODE].heal()
+    await backend.stop(instance.id, 1, grace_seconds=5, shrink=False)
+    assert (await end_of(backend, instance)).reason is ExitReason.STOPPED
+
+
+async def test_while_the_manager_is_away_nothing_is_lost(
+    world: SwarmWorld, backend: SwarmBackend
+) -> None:
+    execution, instance = await run(world, backend, Program(prints="up"))
+    world.swarm.manager.kill()
+    try:
+        observation = await backend.observe()
+        assert {node.status for node in observation.nodes} == {NodeStatus.UNREACHABLE}
+        assert "cannot be reached" in observation.nodes[0].message
+        assert observation.nodes[0].capacity.cores_milli, "what it has is remembered"
+        assert observation.instances == (), "nobody knows; the master takes none for lost"
+        with pytest.raises(Retryable, match="cannot be reached"):
+            await backend.start(execution, make_instance(execution, ordinal=1))
+        with pytest.raises(Retryable, match="cannot be reached"):
+            await backend.stop("7/f.s/0", 1, grace_seconds=1, shrink=False)
+        with pytest.raises(Retryable, match="cannot be reached"):
+            await world.backend().open()
+    finally:
+        world.swarm.manager.start()
+    assert running(await seen(backend, instance, running))
+    await eventually(lambda: output(world, instance) == "up\n")
+    await backend.stop(instance.id, 1, grace_seconds=5, shrink=False)
+    assert (await end_of(backend, instance)).signal == 15
+    assert output(world, instance) == "up\n"
+
+
+async def test_an_engine_that_is_no_manager_is_said(world: SwarmWorld) -> None:
+    backend = world.backend(engines=[EngineSpec("worker", world.engine.url)])
+    with pytest.raises(Retryable, match="not a swarm manager"):
+        await backend.open()
+    with pytest.raises(Retryable, match="not a swarm manager"):
+        await backend.observe()
+
+
+async def test_a_service_that_is_removed_by_hand_is_lost(
+    world: SwarmWorld, backend: SwarmBackend
+) -> None:
+    _, instance = await run(world, backend)
+    world.swarm.docker("service", "rm", world.service_name(instance))
+    assert (await end_of(backend, instance)).reason is ExitReason.LOST
+    await backend.remove(instance.id, 1)
+    assert (await backend.observe()).instances == ()
+
+
+async def test_the_next_master_goes_on_stopping(world: SwarmWorld, backend: SwarmBackend) -> None:
+    _, instance = await run(world, backend, Program(ignores_term=True, prints="up"))
+    await eventually(lambda: output(world, instance) == "up\n")
+    await backend.stop(instance.id, 1, grace_seconds=1.5, shrink=False)
+    await backend.close()
+    heir = world.backend()
+    await heir.open()
+    exit = await end_of(heir, instance)
+    assert (exit.reason, exit.signal) == (ExitReason.STOPPED, 9)
+
+
+async def test_what_a_dead_master_created_is_adopted(
+    world: SwarmWorld, backend: SwarmBackend
+) -> None:
+    service = replace(
+        world.service(SLEEPS),
+        command=("sh", "-c", "echo one; until [ -e $HOME/on ]; do sleep 0.05; done; echo two"),
+    )
+    execution, instance = await start(backend, service)
+    await eventually(lambda: output(world, instance) == "one\n")
+    await backend.close()
+    heir = world.backend()
+    await heir.open()
+    await heir.start(execution, instance)
+    assert len(containers(world, NODE)) == 1
+    (world.data_dir / "workspaces/ada/on").touch()
+    assert (await end_of(heir, instance)).reason is ExitReason.COMPLETED
+    assert output(world, instance) == "one\ntwo\n"
+
+
+async def test_the_network_goes_with_the_last_attempt(
+    world: SwarmWorld, backend: SwarmBackend
+) -> None:
+    execution = make_execution(world.service(Program(exit_code=0), essential=2))
+    first, second = (
+        make_instance(execution, ordinal=ordinal, node=node) for ordinal, node in enumerate(WORKERS)
+    )
+    await backend.start(execution, first)
+    await backend.start(execution, second)
+    await end_of(backend, first)
+    await end_of(backend, second)
+    name = f"zoe-{world.deployment}-{execution.id}"
+    await backend.remove(first.id, 1)
+    assert name in world.swarm.docker("network", "ls")
+    await backend.remove(second.id, 1)
+    await eventually(lambda: name not in world.swarm.docker("network", "ls"))
+
+
+async def test_another_deployment_in_the_same_swarm_is_not_touched(
+    world: SwarmWorld, backend: SwarmBackend, tmp_path: Path
+) -> None:
+    _, instance = await run(world, backend)
+    other = SwarmWorld(tmp_path / "other", swarm=world.swarm)
+    theirs = other.backend()
+    await theirs.open()
+    assert (await theirs.observe()).instances == ()
+    await other.end()
+    assert running(await seen(backend, instance, running))
