@@ -65,7 +65,7 @@ class Settings(BaseModel):
     """How long the api tries to ring the master after a commit."""
 
     backend: Literal["process", "docker", "swarm", "fake"] = "process"
-    """What runs the instances: see docs/reference/backends.md."""
+    """What runs the instances: docs/reference/backends.md. `zoe up` prefers docker, if unset."""
     docker_engines: Engines = "docker unix:///var/run/docker.sock"
     """Docker Engines, `;` between: name, socket or tcp://, then what docs/howto/docker.md says."""
     swarm_engines: Engines = "manager unix:///var/run/docker.sock"

@@ -18,6 +18,9 @@ WORKSPACE = "/mnt/workspace"
 PROCESSES_MAX = 4096
 """Processes and threads of one instance: a fork bomb ends here."""
 SHARES_OF_CORE = 1024
+LOG_DRIVER = "json-file"
+LOG_OPTIONS = {"max-size": "1000p"}
+"""The engine keeps all output, whatever its own settings say: see output.py."""
 HOST_NAME_MAX = 63
 _SHARES_MIN = 2
 _NANO = 10**9
@@ -96,7 +99,7 @@ def container_config(
             "Init": True,
             "NetworkMode": network,
             "Binds": [f"{owner.workspace}:{WORKSPACE}"],
-            "LogConfig": {"Type": "json-file", "Config": {}},
+            "LogConfig": {"Type": LOG_DRIVER, "Config": LOG_OPTIONS},
             "RestartPolicy": {"Name": "no"},
             "CapDrop": ["ALL"],
             "SecurityOpt": ["no-new-privileges"],
