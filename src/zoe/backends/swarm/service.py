@@ -53,7 +53,7 @@ def service_spec(
         "Env": environment,
         "Dir": container.get("WorkingDir", ""),
         "User": container["User"],
-        "Mounts": [*map(_mount, host["Binds"]), *host["Mounts"], *_shared_memory(host)],
+        "Mounts": [*map(_mount, host["Binds"]), *host.get("Mounts", ()), *_shared_memory(host)],
         "StopGracePeriod": round(grace_seconds * _NANO),
         "Init": host["Init"],
         "CapabilityDrop": host["CapDrop"],
