@@ -112,6 +112,11 @@ class TestEngine:
         registries = ("--insecure-registry", f"{self.host_address}/32")
         return ("--live-restore", "--default-address-pool", pool, *registries)
 
+    def publish_at(self, first: int, last: int) -> None:
+        """Let the next daemon publish ports at these numbers only."""
+        setting = f"net.ipv4.ip_local_port_range={first} {last}"
+        self._ip("netns", "exec", self._space, "sysctl", "-w", setting)
+
     def kill(self) -> None:
         """Kill the daemon as a crash does; containers go on."""
         assert self._process is not None

@@ -27,7 +27,7 @@ from zoe.backends.base import Retryable
 from zoe.backends.docker.backend import DockerBackend
 from zoe.model.cluster import NodeStatus
 from zoe.model.execution import Execution, ExitReason, ServiceInstance
-from zoe.model.zapp import CommandCheck
+from zoe.model.zapp import CommandCheck, Port
 
 pytestmark = pytest.mark.component("docker")
 
@@ -145,6 +145,30 @@ async def test_an_engine_that_limits_logs_loses_no_output(world: DockerWorld) ->
         assert output(world, instance).split() == [str(n) for n in range(1, lines + 1)] * 2
         await last.remove(instance.id, 1)
     finally:
+        world.engine.kill()
+        world.engine.start()
+
+
+async def test_where_every_port_is_taken_a_start_is_tried_again(world: DockerWorld) -> None:
+    world.engine.publish_at(50000, 50000)
+    world.engine.kill()
+    world.engine.start()
+    try:
+        backend = world.backend(address=world.engine.address)
+        await backend.open()
+        service = world.service(SLEEPS, essential=2, ports=(Port("page", 8000, "http"),))
+        execution, first = await start(backend, service)
+        assert (await seen(backend, first, running)).published == ((8000, 50000),)
+        second = make_instance(execution, ordinal=1)
+        with pytest.raises(Retryable, match="all ports are allocated"):
+            await backend.start(execution, second)
+        assert len(world.engine.docker("ps", "-aq").split()) == 1, "nothing is left of it"
+        await backend.stop(first.id, 1, grace_seconds=5, shrink=False)
+        await end_of(backend, first)
+        await backend.start(execution, second)
+        assert (await seen(backend, second, running)).published == ((8000, 50000),)
+    finally:
+        world.engine.publish_at(32768, 60999)
         world.engine.kill()
         world.engine.start()
 
