@@ -35,6 +35,7 @@ SETTINGS = {
     "HOME": str(FOLDER / "home"),  # nobody's own settings change what is shown
     "ZOE_DATA_DIR": str(DATA),
     "ZOE_DEPLOYMENT": "demo",
+    "ZOE_BACKEND": "process",  # it needs no images, and runs everywhere
     "ZOE_API_PORT": "0",
     "ZOE_MASTER_ENDPOINT": "tcp://127.0.0.1:0",
     "ZOE_PROCESS_NODE": "demo-node",

@@ -31,7 +31,7 @@ def is_present(component: str) -> bool:
         case "cgroups":
             return os.geteuid() == 0 and Path("/sys/fs/cgroup").is_dir()
         case "docker" | "swarm":
-            needed = ("dockerd", "iptables", "ip", "mmdebstrap")
+            needed = ("dockerd", "docker-registry", "iptables", "ip", "mmdebstrap")
             return os.geteuid() == 0 and all(map(shutil.which, needed))
         case "shared":
             return TRACES.is_dir() and ZAPPS.is_dir()

@@ -51,7 +51,7 @@ class TestEngine:
     def __init__(self, slot: int) -> None:
         self.address = f"10.77.{slot}.2"
         """Where its published ports are reached."""
-        self.near = f"10.77.{slot}.1"
+        self.host_address = f"10.77.{slot}.1"
         """Where it reaches this machine."""
         self._slot = slot
         self._set_places(f"engine-{slot}", f"zoe-test-{slot}", f"zoetest{slot}")
@@ -66,12 +66,20 @@ class TestEngine:
         self._holder: subprocess.Popen[bytes] | None = None
 
     def docker(
-        self, *arguments: str, input: Path | None = None, seconds: float = READY_SECONDS
+        self,
+        *arguments: str,
+        input: Path | None = None,
+        client: Path | None = None,
+        seconds: float = READY_SECONDS,
     ) -> str:
-        """Run a command of the engine's own client; return what it prints."""
+        """Run a command of the engine's own client; return what it prints.
+
+        ``client`` is the folder of what it keeps, as passwords of registries.
+        """
+        keeps = ("--config", str(client)) if client else ()
         with (input or Path(os.devnull)).open("rb") as stdin:
             done = subprocess.run(
-                ["docker", "-H", self.url, *arguments],
+                ["docker", *keeps, "-H", self.url, *arguments],
                 stdin=stdin,
                 capture_output=True,
                 text=True,
@@ -110,7 +118,13 @@ class TestEngine:
 
     def _options(self) -> tuple[str, ...]:
         pool = f"base=10.{80 + self._slot}.0.0/16,size=24"
-        return ("--live-restore", "--default-address-pool", pool)
+        registries = ("--insecure-registry", f"{self.host_address}/32")
+        return ("--live-restore", "--default-address-pool", pool, *registries)
+
+    def publish_at(self, first: int, last: int) -> None:
+        """Let the next daemon publish ports at these numbers only."""
+        setting = f"net.ipv4.ip_local_port_range={first} {last}"
+        self._ip("netns", "exec", self._space, "sysctl", "-w", setting)
 
     def kill(self) -> None:
         """Kill the daemon as a crash does; containers go on."""
@@ -162,8 +176,8 @@ class TestEngine:
     def connect(self) -> None:
         """Make the namespace, with a link to it and a route to its containers."""
         self.disconnect()
-        self._enter(self.near)
-        self._ip("addr", "add", f"{self.near}/24", "dev", self._link)
+        self._enter(self.host_address)
+        self._ip("addr", "add", f"{self.host_address}/24", "dev", self._link)
         self._ip("route", "add", f"10.{80 + self._slot}.0.0/16", "via", self.address)
 
     def _enter(self, gateway: str) -> None:

@@ -68,7 +68,7 @@ def _keep(engine: TestEngine, image: str, archive: Path) -> None:
 
 
 def _build(engine: TestEngine, name: str, image: str, key: str) -> None:
-    with web_proxy(engine.near) as proxy:
+    with web_proxy(engine.host_address) as proxy:
         command = ["docker", "-H", engine.url, "build", "--network", "host", "-t", image]
         command += ["--label", f"{KEY}={key}", "--force-rm", str(CATALOGUE / name)]
         for variable in ("http_proxy", "https_proxy"):

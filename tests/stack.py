@@ -38,6 +38,7 @@ class Deployment:
         self.workspace = self.data_dir / "workspaces/admin"
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith("ZOE_")} | {
             "HOME": str(folder),
+            "ZOE_BACKEND": "process",
             "ZOE_PROCESS_CORES": "2",
             "ZOE_PROCESS_MEMORY": "1GiB",
             "ZOE_LEASE_SECONDS": "2",
@@ -45,6 +46,8 @@ class Deployment:
             "ZOE_MASTER_ENDPOINT": "tcp://127.0.0.1:0",
             **settings,
         }
+        if not self._environment["ZOE_BACKEND"]:  # it is chosen
+            del self._environment["ZOE_BACKEND"]
 
     def popen(self, *arguments: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(

@@ -24,7 +24,7 @@ class TestNode(TestEngine):
         self.name = name
         self.address = f"10.78.{slot}.{10 + number}"
         self._bridge = f"zoeswarm{slot}"
-        self.near = f"10.78.{slot}.1"
+        self.host_address = f"10.78.{slot}.1"
         self._set_places(
             f"swarm-{slot}/{name}", f"zoe-swarm-{slot}-{number}", f"zoesw{slot}n{number}"
         )
@@ -33,7 +33,7 @@ class TestNode(TestEngine):
         self.disconnect()
         for state in ("swarm", "network"):  # of a swarm that is no more
             shutil.rmtree(self.folder / "data" / state, ignore_errors=True)
-        self._enter(self.near)
+        self._enter(self.host_address)
         self._ip("link", "set", self._link, "master", self._bridge)
 
     def _options(self) -> tuple[str, ...]:
@@ -63,7 +63,7 @@ class TestSwarm:
 
     def __init__(self, slot: int) -> None:
         self._bridge = f"zoeswarm{slot}"
-        self.near = f"10.78.{slot}.1"
+        self.host_address = f"10.78.{slot}.1"
         names = (MANAGER, *WORKERS)
         self.nodes: Mapping[str, TestNode] = {
             name: TestNode(slot, number, name) for number, name in enumerate(names)
@@ -74,7 +74,7 @@ class TestSwarm:
         """Start the engines, and join them."""
         self._remove_bridge()
         _run("ip", "link", "add", self._bridge, "type", "bridge")
-        _run("ip", "addr", "add", f"{self.near}/24", "dev", self._bridge)
+        _run("ip", "addr", "add", f"{self.host_address}/24", "dev", self._bridge)
         _run("ip", "link", "set", self._bridge, "up")
         _run("iptables", "-I", "FORWARD", *self._across)
         for node in self.nodes.values():

@@ -20,26 +20,11 @@ from zoe.model import units
 from zoe.model.engines import EngineSpec, parse_engines
 from zoe.model.errors import Problem, ZoeError
 from zoe.model.gpus import parse_gpus
+from zoe.model.volumes import VolumeSpec, parse_volumes
+from zoe.setting_checks import ALL, Engines, check_gpus, check_memory, check_volumes
 
 SECRETS = frozenset({"database_url", "token"})
 """Settings that are never shown."""
-_ALL = ("", "0")
-
-
-def _check_memory(text: str) -> str:
-    if text not in _ALL:
-        units.memory_bytes(text)
-    return text
-
-
-def _check_gpus(text: str) -> str:
-    parse_gpus(text)
-    return text
-
-
-def _check_engines(text: str) -> str:
-    parse_engines(text)
-    return text
 
 
 class Settings(BaseModel):
@@ -77,22 +62,24 @@ class Settings(BaseModel):
     """How long the api tries to ring the master after a commit."""
 
     backend: Literal["process", "docker", "swarm", "fake"] = "process"
-    """What runs the instances: see docs/reference/backends.md."""
-    docker_engines: Annotated[str, AfterValidator(_check_engines)] = (
-        "docker unix:///var/run/docker.sock"
-    )
+    """What runs the instances: docs/reference/backends.md. `zoe up` prefers docker, if unset."""
+    docker_engines: Engines = "docker unix:///var/run/docker.sock"
     """Docker Engines, `;` between: name, socket or tcp://, then what docs/howto/docker.md says."""
-    swarm_engines: Annotated[str, AfterValidator(_check_engines)] = (
-        "manager unix:///var/run/docker.sock"
-    )
+    swarm_engines: Engines = "manager unix:///var/run/docker.sock"
     """A manager of the swarm, then engines of its nodes, as docker_engines: docs/howto/swarm.md."""
     docker_gpu_driver: Literal["nvidia", "none"] = "nvidia"
     """What gives GPUs to containers; none: their ids are only told, in variables."""
+    docker_pull: Literal["missing", "always", "never"] = "missing"
+    """When an image is pulled: if the engine has not got it, at every start, or never."""
+    docker_auth: Path | None = None
+    """File of `docker login` with passwords of registries; empty: ~/.docker/config.json."""
+    volumes: Annotated[str, AfterValidator(check_volumes)] = ""
+    """Folders that applications may use by name, `;` between: see docs/howto/volumes.md."""
     process_cores: Annotated[float, Field(ge=0)] = 0
     """Cores of this machine to give away; 0: all it has."""
-    process_memory: Annotated[str, AfterValidator(_check_memory)] = "0"
+    process_memory: Annotated[str, AfterValidator(check_memory)] = "0"
     """Memory of this machine to give away, as 16GiB; 0: nine tenths of what it has."""
-    process_gpus: Annotated[str, AfterValidator(_check_gpus)] = ""
+    process_gpus: Annotated[str, AfterValidator(check_gpus)] = ""
     """GPUs of this machine to give away, as 0,1; none: none; empty: all NVIDIA ones it has."""
     process_node: str = ""
     """Name of this machine as a node; empty: its host name."""
@@ -182,9 +169,14 @@ class Settings(BaseModel):
         return parse_engines(self.swarm_engines if is_swarm else self.docker_engines)
 
     @property
+    def volume_specs(self) -> tuple[VolumeSpec, ...]:
+        """The volumes that applications may name."""
+        return parse_volumes(self.volumes)
+
+    @property
     def process_memory_bytes(self) -> int:
         """Memory of this machine to give away, in bytes; 0: nine tenths of what it has."""
-        return 0 if self.process_memory in _ALL else units.memory_bytes(self.process_memory)
+        return 0 if self.process_memory in ALL else units.memory_bytes(self.process_memory)
 
     @property
     def process_gpu_ids(self) -> tuple[str, ...] | None:
@@ -374,7 +366,7 @@ def _as_path(name: str, value: object, origin: Origin) -> object:
     return Path(os.path.normpath(base / Path(value).expanduser()))
 
 
-_PATHS = frozenset({"data_dir", "pg_bin", "zapps_dir", "traces_dir"})
+_PATHS = frozenset({"data_dir", "pg_bin", "zapps_dir", "traces_dir", "docker_auth"})
 
 
 def _wrong_values(error: ValidationError, origins: Mapping[str, Origin]) -> Iterator[Problem]:

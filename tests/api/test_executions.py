@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -24,6 +25,23 @@ def code_of(response: httpx2.Response, status: int) -> str:
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json()["status"] == status
     return str(response.json()["code"])
+
+
+async def test_a_volume_that_its_user_cannot_have_is_refused_with_what_there_is(
+    tmp_path: Path,
+) -> None:
+    wanted = "        volumes: [{name: %s, path: /data}]"
+    volumes = "datasets /srv/datasets; theirs /srv/theirs users=eve"
+    async with serving(tmp_path, volumes=volumes) as api, api.client(api.token) as admin:
+        for name in ("scratch", "theirs"):
+            document = f"{DASK.rstrip()}\n{wanted % name}"
+            response = await admin.post("/api/v1/executions", json={"document": document})
+            assert code_of(response, 422) == "zapp-invalid"
+            (problem,) = response.json()["errors"]
+            assert problem["message"] == f"there is no volume {name} that admin may use"
+            assert problem["path"] == "driver.count.volumes"
+            assert problem["hint"] == "the volumes are datasets"
+        await submitted(admin, document=f"{DASK.rstrip()}\n{wanted % 'datasets'}")
 
 
 async def test_an_application_is_submitted_and_shown(admin: httpx2.AsyncClient) -> None:

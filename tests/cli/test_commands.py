@@ -20,6 +20,7 @@ from zoe.model.execution import (
     InstanceStatus,
     Outcome,
     Reason,
+    ServiceInstance,
 )
 from zoe.model.resources import Resources
 
@@ -56,6 +57,19 @@ async def test_gpus_are_shown_with_who_holds_them(shell: Shell) -> None:
     nodes = await shell.zoe("nodes")
     assert f"node-1: {first.id} holds GPU b\n" in nodes
     assert f"node-1: {first.id} holds GPU c, which is gone" in nodes
+
+
+async def test_what_is_done_for_an_instance_before_it_runs_is_shown(shell: Shell) -> None:
+    await shell.zoe("submit", shell.write("dask.yaml", DASK), "--name", "night")
+    await shell.api.master.status(1, ExecutionStatus.QUEUED, ExecutionStatus.STARTING)
+    said = "waits until lab has pulled dask:1"
+    waits = ServiceInstance(1, "dask.worker", 0, True, InstanceStatus.WAITING, "lab")
+    starts = replace(waits, status=InstanceStatus.STARTING, message=said)
+    await shell.api.master.record(SetInstance(waits, 1.0, ""), SetInstance(starts, 1.0, said))
+    assert said in await shell.zoe("show", "1")
+    assert f"dask.worker {said}." in await shell.zoe("why", "1")
+    (instance,) = json.loads(await shell.zoe("show", "1", "--json"))["instances"]
+    assert instance["message"] == said
 
 
 async def test_output_is_prefixed_by_its_instance(shell: Shell) -> None:

@@ -37,6 +37,7 @@ from zoe.scheduler.events import (
     Event,
     ExecutionSubmitted,
     InstanceMissing,
+    InstancePrepared,
     InstanceReady,
     InstanceStarted,
     InstanceStopped,
@@ -155,6 +156,8 @@ class Scenario:
         tried = (key, int(attempt) if attempt else self.attempt(key))
         message = " ".join(rest)
         match verb:
+            case "prepared":
+                return InstancePrepared(*tried, message)
             case "started":
                 return InstanceStarted(*tried, message)
             case "ready":

@@ -240,6 +240,8 @@ def describe(instance: ServiceInstance) -> str:
     marks = [f"{instance.status} on {instance.node}"]
     if instance.gpus:
         marks.append(f"GPUs {'+'.join(instance.gpus)}")
+    if instance.message and instance.status is InstanceStatus.STARTING:
+        marks.append(f"it {instance.message}")
     if instance.attempt > 1:
         marks.append(f"attempt {instance.attempt}")
     if instance.ready:

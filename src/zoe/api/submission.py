@@ -15,8 +15,10 @@ from zoe.api.errors import BadRequest, KeyReused, UnsupportedMediaType
 from zoe.api.names import random_name
 from zoe.api.parts import Parts
 from zoe.api.shares import check_quota, chosen_team
+from zoe.model.errors import Problem, ZAppInvalid
 from zoe.model.execution import Execution, ExecutionStatus
 from zoe.model.rest_executions import YAML_TYPES, ParameterValue, SubmitRequest
+from zoe.model.volumes import refusals
 from zoe.model.zapp import ZApp
 from zoe.model.zapp_yaml import read_zapp
 from zoe.store.base import NewExecution
@@ -117,10 +119,22 @@ def _read(parts: Parts, submission: SubmitRequest) -> ZApp:
     )
 
 
+def _check_volumes(parts: Parts, zapp: ZApp, user: str, team: str, file: str) -> None:
+    """Raise ZAppInvalid for each volume that nobody defined for the user, or their team."""
+    problems = tuple(
+        Problem(message, f"{name}.volumes", file, hint=hint)
+        for name, service in zapp.services()
+        for message, hint in refusals(parts.settings.volume_specs, service.volumes, user, team)
+    )
+    if problems:
+        raise ZAppInvalid(problems)
+
+
 async def submit(parts: Parts, actor: Actor, submission: SubmitRequest, key: str = "") -> Execution:
     """Commit an execution, then ring the master.
 
     Raises KeyReused for a key of another request, ExceedsQuota for a time limit that is too long.
+    ZAppInvalid for a volume that its user cannot have.
     What else can never start under a quota is accepted, and says so in its reasons.
     """
     if len(key) > KEY_LENGTH or not key.isprintable():
@@ -128,6 +142,7 @@ async def submit(parts: Parts, actor: Actor, submission: SubmitRequest, key: str
     zapp = await checked_zapp(parts, submission)
     shares = await parts.shares.read()
     team = chosen_team(shares, actor.user, submission.team)
+    _check_volumes(parts, zapp, actor.user, team, submission.file)
     never = check_quota(shares, actor.user, team, zapp)
     execution = await parts.store.submit(
         NewExecution(

@@ -142,7 +142,8 @@ def why_sentence(execution: Execution) -> str:
             reasons = "; ".join(reason.message for reason in execution.reasons)
             return f"{place}: {reasons}." if reasons else f"{place}."
         case ExecutionStatus.STARTING:
-            return f"It has its room; {running} of {total} instances run."
+            does = "".join(f" {said}." for said in _preparing(execution))
+            return f"It has its room; {running} of {total} instances run.{does}"
         case ExecutionStatus.RUNNING:
             below = "".join(f" {said}" for said in _below_minimum(execution))
             return f"It runs, with {running} of {total} instances.{below}"
@@ -150,6 +151,16 @@ def why_sentence(execution: Execution) -> str:
             return f"It is being stopped; {total} instances are still there."
         case ExecutionStatus.TERMINATED | ExecutionStatus.FAILED:
             return execution.end.message if execution.end else "It has ended."
+
+
+def _preparing(execution: Execution) -> Iterator[str]:
+    """Say what is done for instances before they run, once for those of a service."""
+    said = {
+        each.service: each.message
+        for each in map(instance_view, execution.instances)
+        if each.message
+    }
+    yield from (f"{service} {message}" for service, message in said.items())
 
 
 def _below_minimum(execution: Execution) -> Iterator[str]:
@@ -198,6 +209,7 @@ def instance_view(instance: ServiceInstance) -> InstanceView:
         not_before=as_time(instance.not_before) if waits else None,
         exit=exit_view(instance.exit),
         gpus=list(instance.gpus),
+        message=instance.message if instance.status is InstanceStatus.STARTING else "",
     )
 
 

@@ -42,6 +42,9 @@ class Backend(Protocol):
     async def start(self, execution: Execution, instance: ServiceInstance) -> None:
         """Start this attempt on ``instance.node``; returns once it is accepted.
 
+        What takes longer, as its image, is waited for while it is observed as STARTING with a
+        ``message``. A new master may not find it then: it asks to start the attempt again.
+
         ``execution`` carries all instances that are placed now, for the names of its peers.
         The instance gets the GPUs ``instance.gpus`` of the node and no others; Retryable while
         another attempt that lives has one of them, or the node has not.

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from zoe.cli import deployment
+from zoe.cli.backend_choice import BackendInUse, choose
 from zoe.cli.engines import engine_finding, swarm_findings
 from zoe.cli.finding import Finding
 from zoe.cli.ports import port_problem
@@ -26,7 +27,8 @@ def examine(settings: Settings, origins: Mapping[str, Origin]) -> list[Finding]:
     local = not settings.api_url
     findings = [_python()]
     if local:
-        findings += [_setpriv(), _postgres(settings), _folder(settings), _disk(settings)]
+        settings, chosen = _backend(settings, origins)
+        findings += [chosen, _setpriv(), _postgres(settings), _folder(settings), _disk(settings)]
         if settings.backend in ("docker", "swarm"):
             findings += [engine_finding(engine) for engine in settings.engines]
             if settings.backend == "swarm" and findings[-len(settings.engines)].ok:
@@ -36,6 +38,15 @@ def examine(settings: Settings, origins: Mapping[str, Origin]) -> list[Finding]:
         if running is None:
             findings.append(_port(settings))
     return findings + list(_servers(settings, running is not None or not local))
+
+
+def _backend(settings: Settings, origins: Mapping[str, Origin]) -> tuple[Settings, Finding]:
+    """Choose as `zoe up` does."""
+    try:
+        settings, why = choose(settings, origins)
+    except BackendInUse as error:
+        return settings, Finding("back-end", False, str(error), error.hint)
+    return settings, Finding("back-end", True, f"{settings.backend} ({why})")
 
 
 def _python() -> Finding:

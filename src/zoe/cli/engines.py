@@ -10,6 +10,9 @@ from zoe.cli.finding import Finding
 from zoe.model.engines import TCP_SCHEME, EngineSpec
 from zoe.model.errors import ZoeError
 
+API_MIN = (1, 41)
+"""The oldest version of the API that the back-ends use: that of Docker 20.10."""
+
 
 def engine_finding(engine: EngineSpec) -> Finding:
     """Ask a Docker Engine for its version, as the back-end will, and say what is in the way."""
@@ -23,13 +26,24 @@ def engine_finding(engine: EngineSpec) -> Finding:
     try:
         version = _ask(engine, "version")
         said = f"Docker {version['Version']}, API {version['ApiVersion']}, at {engine.url}"
-    except (ZoeError, KeyError) as error:
+        if why_not := _too_different(version):
+            return Finding(what, False, f"{said}, {why_not}", "use a Linux engine from 20.10 on")
+    except (ZoeError, KeyError, ValueError) as error:
         hint = error.hint if isinstance(error, ZoeError) else ""
         return Finding(what, False, str(error), hint or "start dockerd, or name another socket")
     if engine.insecure:
         found = f"{said}, without TLS: whoever reaches that port is root there"
         return Finding(what, False, found, "give it certificates: tls=FOLDER", needed=False)
     return Finding(what, True, said)
+
+
+def _too_different(version: Mapping[str, Any]) -> str:
+    """Say why the back-end cannot use an engine of this version; "" if it can."""
+    if version.get("Os", "linux") != "linux":
+        return f"runs containers of {version['Os']}"
+    if tuple(map(int, version["ApiVersion"].split("."))) < API_MIN:
+        return f"is older than API {'.'.join(map(str, API_MIN))}"
+    return ""
 
 
 def swarm_findings(engines: Sequence[EngineSpec]) -> Iterator[Finding]:

@@ -39,7 +39,9 @@ def up(
     host: Annotated[str | None, typer.Option("--host", help="Address the api listens on.")] = None,
     backend: Annotated[
         str | None,
-        typer.Option("--backend", help="What runs the instances: process, docker, swarm or fake."),
+        typer.Option(
+            "--backend", help="process, docker, swarm or fake; else docker, if it answers."
+        ),
     ] = None,
     unseen: Annotated[bool, typer.Option("--unseen", hidden=True)] = False,
 ) -> None:
@@ -47,11 +49,13 @@ def up(
 
     Ctrl-C ends all of it, with the applications; `zoe down --keep` leaves those running.
     """
-    from zoe.cli import ports
+    from zoe.cli import backend_choice, ports
     from zoe.cli import up as programs
 
     current = session(context)
     settings, origins = current.load(api_port=port, api_host=host, backend=backend)
+    settings, why = backend_choice.choose(settings, origins)
+    runs_with = f"{settings.backend} ({why})"
     if detach:
         options = ["--port", str(port)] if port is not None else []
         options += ["--host", host] if host is not None else []
@@ -60,19 +64,20 @@ def up(
             found, first = programs.detach(
                 [*current.arguments, "up", "--unseen", *options], settings
             )
-        write(greeting(current, found, first, f"zoe{_options(current)} down"))
+        write(greeting(current, found, first, runs_with, f"zoe{_options(current)} down"))
         return
     with (
         programs.deployment_lock(settings),
         ports.chosen_ports(settings, origins) as settings,
     ):
-        say(f"starting in {settings.data_dir}")
+        say(f"starting in {settings.data_dir}, with the back-end {runs_with}")
 
         def greet(found: "Credentials", first: bool) -> None:
             if unseen:  # our output is a log, which must not hold a token; who started us greets
                 say(f"ready at {found.url}")
             else:
-                write(greeting(current, found, first, f"Ctrl-C, or zoe{_options(current)} down"))
+                end = f"Ctrl-C, or zoe{_options(current)} down"
+                write(greeting(current, found, first, runs_with, end))
 
         asyncio.run(programs.stay_up(settings, say, greet))
 
@@ -82,10 +87,10 @@ def say(text: str) -> None:
     tell(f"{clock(datetime.now(UTC))} zoe: {text}")
 
 
-def greeting(current: Session, found: "Credentials", first: bool, end: str) -> str:
+def greeting(current: Session, found: "Credentials", first: bool, runs_with: str, end: str) -> str:
     """Return what a person wants to know once Zoe is ready."""
     zoe = f"zoe{_options(current)}"
-    lines = [f"Zoe is ready at {found.url}"]
+    lines = [f"Zoe is ready at {found.url}", f"Back-end: {runs_with}"]
     if first and found.token:
         lines += [f"Your access token, shown only now: {found.token}"]
     return "\n".join(
@@ -107,12 +112,13 @@ def down(
 ) -> None:
     """End what `zoe up` has started, with the applications."""
     from zoe.cli import up as programs
+    from zoe.cli.backend_choice import as_started
 
     current = session(context)
     alive = 0 if keep or yes or not sys.stdin.isatty() else _alive(current)
     if alive:
         typer.confirm(f"{alive} executions have not ended. End them?", abort=True)
-    settings = current.settings
+    settings = as_started(current.settings)
     with busy("ending Zoe"):
         ran = programs.down(settings, keep_applications=keep)
     tell("Zoe has ended" if ran else f"Zoe does not run in {settings.data_dir}")

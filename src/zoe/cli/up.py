@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from zoe.cli import deployment
+from zoe.cli import backend_choice, deployment
 from zoe.cli.deployment import Running
 from zoe.cli.supervisor import Child, Patience, Program, ending, rotate, tail
 from zoe.client import AsyncZoe, Unreachable
@@ -170,6 +170,7 @@ class Up:
     async def start(self) -> Credentials:
         """Start everything and return the address and token once it is ready."""
         self._record()
+        backend_choice.note_start(self.settings)
         if self.settings.database_url:
             self._programs.keep_database_url(self.settings.database_url)
             await run_to_end(self._programs.migrate)
@@ -199,9 +200,9 @@ class Up:
         for child in reversed(self._children):
             if child.program.name != "postgres":
                 await child.stop()
-        if not keep_applications and self.settings.backend != "fake":
+        if not keep_applications:
             try:
-                await run_to_end(self._programs.end_instances)
+                await end_applications(self.settings)
             except UpFailed as error:
                 self._say(str(error))
         for child in self._children:
@@ -269,6 +270,13 @@ class Up:
         keep(self.settings.data_dir, found)
         first.unlink(missing_ok=True)
         return found
+
+
+async def end_applications(settings: Settings) -> None:
+    """End whatever the back-end runs for this deployment. Raises UpFailed."""
+    if settings.backend != "fake":
+        await run_to_end(Programs(settings).end_instances)
+    backend_choice.note_end(settings)
 
 
 async def run_to_end(program: Program) -> None:
@@ -364,10 +372,13 @@ def down(settings: Settings, *, keep_applications: bool) -> bool:
     """End what runs in the data folder; return whether anything ran. Raises UpFailed."""
     running = deployment.read(settings.run_dir)
     if running is None:
-        if not keep_applications and _may_run(settings):
-            asyncio.run(run_to_end(Programs(settings).end_instances))
-            return True
-        return False
+        if keep_applications:
+            return False
+        if ran := _may_run(settings):
+            asyncio.run(end_applications(settings))
+        else:
+            backend_choice.note_end(settings)
+        return ran
     if not running.pid:
         raise UpFailed("Zoe is being started; try again in a moment")
     os.kill(running.pid, KEEP_SIGNAL if keep_applications else signal.SIGTERM)

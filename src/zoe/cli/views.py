@@ -165,13 +165,14 @@ def _detail(found: "ExecutionDetail", uses: "list[InstanceUseView]") -> str:
                 *([",".join(instance.gpus)] if with_gpus else []),
                 *(_used(instance, known) if known else []),
                 ago(instance.started_at),
-                instance.exit.message if instance.exit else "",
+                instance.exit.message if instance.exit else instance.message,
             )
             for instance in found.instances
         )
         gpus = ["GPUS"] if with_gpus else []
         used = ["CORES", "MEMORY", "PEAK", "WORKED"] if known else []
-        headings = ("INSTANCE", "STATUS", "READY", "NODE", "ADDRESS", *gpus, *used, "AGE", "EXIT")
+        last = ("AGE", "MESSAGE")
+        headings = ("INSTANCE", "STATUS", "READY", "NODE", "ADDRESS", *gpus, *used, *last)
         text.append(columns(headings, instances))
     if found.endpoints:
         endpoints = ((end.name, end.instance, end.url) for end in found.endpoints)

@@ -149,8 +149,8 @@ def make_backend(settings: Settings) -> Backend:
     match settings.backend:
         case "fake":
             return FakeBackend()
-        case "docker" | "swarm":
-            return (SwarmBackend if settings.backend == "swarm" else DockerBackend)(
+        case "docker":
+            return DockerBackend(
                 settings.deployment,
                 settings.data_dir,
                 settings.engines,
@@ -158,6 +158,20 @@ def make_backend(settings: Settings) -> Backend:
                 workspaces_dir=settings.workspaces_dir,
                 gpu_driver=settings.docker_gpu_driver,
                 api_url=settings.api_url,
+                pull=settings.docker_pull,
+                docker_auth=settings.docker_auth,
+                volumes=settings.volume_specs,
+            )
+        case "swarm":
+            return SwarmBackend(
+                settings.deployment,
+                settings.data_dir,
+                settings.engines,
+                logs_dir=settings.logs_dir,
+                workspaces_dir=settings.workspaces_dir,
+                gpu_driver=settings.docker_gpu_driver,
+                api_url=settings.api_url,
+                volumes=settings.volume_specs,
             )
         case "process":
             return ProcessBackend(

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 
 from zoe.model.cluster import Observation, ObservedInstance
 from zoe.model.execution import Execution, Exit, ExitReason, InstanceStatus
-from zoe.scheduler.events import Event, InstanceReady, InstanceStarted, InstanceStopped
+from zoe.scheduler.events import (
+    Event,
+    InstancePrepared,
+    InstanceReady,
+    InstanceStarted,
+    InstanceStopped,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +27,8 @@ def events_of(observed: ObservedInstance) -> list[Event]:
     key, attempt = observed.instance_id, observed.attempt
     if observed.status is InstanceStatus.STOPPED:
         return [InstanceStopped(key, attempt, observed.exit or Exit(ExitReason.LOST))]
+    if observed.status is InstanceStatus.STARTING and observed.message:
+        return [InstancePrepared(key, attempt, observed.message)]
     events: list[Event] = []
     if observed.status is InstanceStatus.RUNNING:
         events.append(InstanceStarted(key, attempt, observed.address, observed.published))

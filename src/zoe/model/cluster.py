@@ -115,6 +115,8 @@ class ObservedInstance:
     """The ids of the GPUs that it was started with."""
     published: tuple[tuple[int, int], ...] = ()
     """Its ports that have another number at ``address``, each with that number."""
+    message: str = ""
+    """What is done for it while it is STARTING, as the rest of a sentence about it, for people."""
     used: InstanceSample | None = None
     """What it has used in all, once it has stopped; None: the back-end does not know."""
 

@@ -226,6 +226,8 @@ class ServiceInstance:
     """The ids of the GPUs of its node that are its own for as long as it holds room there."""
     published: tuple[tuple[int, int], ...] = ()
     """Its ports that have another number at ``address``, each with that number."""
+    message: str = ""
+    """What is done for it while it starts, as the rest of a sentence about it, for people."""
     memory_kills: int = 0
     """How many processes of this attempt the kernel has killed for want of memory."""
 

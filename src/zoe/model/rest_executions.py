@@ -160,6 +160,8 @@ class InstanceView(Answer):
     exit: ExitView | None = None
     gpus: list[str] = []
     """The ids of the GPUs of its node that it holds, or held when it stopped."""
+    message: str = ""
+    """What is done for it while it starts, as the rest of a sentence about it."""
 
 
 class EndpointView(Answer):

@@ -46,6 +46,15 @@ class ScaleRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class InstancePrepared:
+    """The back-end is still about to start it: ``message`` says what it does for it."""
+
+    instance_id: str
+    attempt: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class InstanceStarted:
     """The back-end has it running, at ``address``; ``published`` as in the instance."""
 
@@ -161,6 +170,7 @@ Event = (
     | ExecutionRestored
     | TerminationRequested
     | ScaleRequested
+    | InstancePrepared
     | InstanceStarted
     | InstanceReady
     | InstanceStopped

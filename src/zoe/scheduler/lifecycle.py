@@ -21,7 +21,7 @@ from zoe.model.execution import (
 from zoe.model.zapp import Condition
 from zoe.scheduler import words
 from zoe.scheduler.decisions import StartInstance, StopInstance
-from zoe.scheduler.events import InstanceReady, InstanceStarted
+from zoe.scheduler.events import InstancePrepared, InstanceReady, InstanceStarted
 from zoe.scheduler.record import Record, is_completed
 from zoe.scheduler.state import State
 
@@ -135,10 +135,14 @@ def report_started(
     state: State,
     record: Record,
     instance: ServiceInstance,
-    event: InstanceStarted | InstanceReady,
+    event: InstancePrepared | InstanceStarted | InstanceReady,
 ) -> None:
-    """Take over that an instance runs and where, or that it is ready."""
+    """Take over what is done for an instance, that it runs and where, or that it is ready."""
     if instance.status not in _ALIVE:
+        return
+    if isinstance(event, InstancePrepared):
+        if instance.status is InstanceStatus.STARTING and event.message != instance.message:
+            state.set_instance(record, replace(instance, message=event.message), event.message)
         return
     was_running = instance.status is InstanceStatus.RUNNING
     reached = (instance.address, instance.published)
@@ -151,6 +155,7 @@ def report_started(
         address=reached[0],
         published=reached[1],
         started_at=instance.started_at if was_running else state.now,
+        message="",
     )
     if running != instance:
         state.set_instance(record, running, "ready" if running.ready else "started")
@@ -366,6 +371,7 @@ def next_attempt(
         attempt=stopped.attempt + 1,
         address="",
         published=(),
+        message="",
         placed_at=placed_at,
         started_at=None,
         stopped_at=None,

@@ -22,6 +22,7 @@ from zoe.scheduler.events import (
     ExecutionRestored,
     ExecutionSubmitted,
     InstanceMissing,
+    InstancePrepared,
     InstanceReady,
     InstanceStarted,
     InstanceStopped,
@@ -97,6 +98,8 @@ def _difference(instance: ServiceInstance, seen: ObservedInstance) -> list[Event
     key = (instance.id, instance.attempt)
     if seen.status is InstanceStatus.STOPPED:
         return [InstanceStopped(*key, seen.exit or Exit(ExitReason.LOST))]
+    if seen.status is instance.status is InstanceStatus.STARTING and seen.message:
+        return [InstancePrepared(*key, seen.message)]
     if seen.status is not InstanceStatus.RUNNING or instance.status is InstanceStatus.STOPPING:
         return []
     events: list[Event] = []

@@ -29,6 +29,7 @@ from zoe.scheduler.events import (
     ExecutionRestored,
     ExecutionSubmitted,
     InstanceMissing,
+    InstancePrepared,
     InstanceReady,
     InstanceStarted,
     InstanceStopped,
@@ -189,7 +190,7 @@ class Scheduler:
                 self._terminate(execution_id, by, delete)
             case ScaleRequested(execution_id, service, elastic, elastic_min):
                 self._scale(execution_id, service, elastic, elastic_min)
-            case InstanceStarted() | InstanceReady():
+            case InstancePrepared() | InstanceStarted() | InstanceReady():
                 self._instance_started(event)
             case InstanceStopped(instance_id, attempt, exit):
                 self._instance_stopped(instance_id, attempt, exit)
@@ -319,7 +320,7 @@ class Scheduler:
                 Cause("scale"),
             )
 
-    def _instance_started(self, event: InstanceStarted | InstanceReady) -> None:
+    def _instance_started(self, event: InstancePrepared | InstanceStarted | InstanceReady) -> None:
         if found := self._state.find(event.instance_id, event.attempt):
             record, instance = found
             lifecycle.report_started(self._state, record, instance, event)

@@ -191,9 +191,11 @@ async def test_a_command_that_is_not_there_is_said_so(
     assert "no-such-program" in output(world, instance, "stderr")
 
 
-async def test_a_missing_image_is_known_before_and_said(
-    world: DockerWorld, backend: DockerBackend
+async def test_a_missing_image_that_is_never_pulled_is_known_before_and_said(
+    world: DockerWorld,
 ) -> None:
+    backend = world.backend(pull="never")
+    await backend.open()
     (node,) = (await backend.observe()).nodes
     assert node.has_image(IMAGE)
     assert node.has_image(f"docker.io/library/{IMAGE}")
@@ -209,7 +211,7 @@ async def test_a_volume_that_nobody_defined_is_refused(
     world: DockerWorld, backend: DockerBackend
 ) -> None:
     service = world.service(SLEEPS, volumes=(VolumeMount("data", "/data"),))
-    with pytest.raises(Refused, match="volume data"):
+    with pytest.raises(Refused, match="no volume data that ada may use; there are no volumes"):
         await start(backend, service)
 
 

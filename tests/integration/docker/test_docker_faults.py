@@ -1,5 +1,6 @@
 """Faults of containers, engines and masters: what runs goes on, and what ended is told."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from zoe.backends.base import Retryable
 from zoe.backends.docker.backend import DockerBackend
 from zoe.model.cluster import NodeStatus
 from zoe.model.execution import Execution, ExitReason, ServiceInstance
-from zoe.model.zapp import CommandCheck
+from zoe.model.zapp import CommandCheck, Port
 
 pytestmark = pytest.mark.component("docker")
 
@@ -118,6 +119,74 @@ async def test_the_next_master_goes_on_stopping(world: DockerWorld, backend: Doc
     heir = world.backend()
     await heir.open()
     exit = (await seen(heir, instance, stopped)).exit
+    assert exit is not None
+    assert (exit.reason, exit.signal) == (ExitReason.STOPPED, 9)
+
+
+async def test_an_engine_that_limits_logs_loses_no_output(world: DockerWorld) -> None:
+    """As `log-opts` of a daemon.json do: the copy would miss what is thrown away."""
+    world.engine.kill()
+    world.engine.start("--log-opt", "max-size=10k", "--log-opt", "max-file=2")
+    try:
+        lines = 5_000
+        last = world.backend()
+        await last.open()
+        go = world.data_dir / "workspaces/ada/go"
+        script = f"seq {lines}; until [ -e $ZOE_WORKSPACE/go ]; do sleep 0.05; done; seq {lines}"
+        _, instance = await start(
+            last, replace(world.service(SLEEPS), command=("sh", "-c", script))
+        )
+        await eventually(lambda: output(world, instance).endswith(f"\n{lines}\n"))
+        await last.close()
+        last = world.backend()
+        await last.open()
+        go.touch()
+        assert (await end_of(last, instance)).code == 0
+        assert output(world, instance).split() == [str(n) for n in range(1, lines + 1)] * 2
+        await last.remove(instance.id, 1)
+    finally:
+        world.engine.kill()
+        world.engine.start()
+
+
+async def test_where_every_port_is_taken_a_start_is_tried_again(world: DockerWorld) -> None:
+    world.engine.publish_at(50000, 50000)
+    world.engine.kill()
+    world.engine.start()
+    try:
+        backend = world.backend(address=world.engine.address)
+        await backend.open()
+        service = world.service(SLEEPS, essential=2, ports=(Port("page", 8000, "http"),))
+        execution, first = await start(backend, service)
+        assert (await seen(backend, first, running)).published == ((8000, 50000),)
+        second = make_instance(execution, ordinal=1)
+        with pytest.raises(Retryable, match="all ports are allocated"):
+            await backend.start(execution, second)
+        assert len(world.engine.docker("ps", "-aq").split()) == 1, "nothing is left of it"
+        await backend.stop(first.id, 1, grace_seconds=5, shrink=False)
+        await end_of(backend, first)
+        await backend.start(execution, second)
+        assert (await seen(backend, second, running)).published == ((8000, 50000),)
+    finally:
+        world.engine.publish_at(32768, 60999)
+        world.engine.kill()
+        world.engine.start()
+
+
+async def test_a_grace_that_ended_while_no_master_ran_is_over(
+    world: DockerWorld, backend: DockerBackend
+) -> None:
+    _, instance = await run(world, backend, Program(ignores_term=True, prints="up"))
+    await eventually(lambda: output(world, instance) == "up\n")
+    await backend.stop(instance.id, 1, grace_seconds=600, shrink=False)
+    await backend.close()
+    (file,) = (world.data_dir / "docker").glob("*.json")
+    note = json.loads(file.read_text())
+    file.write_text(json.dumps(note | {"kill_at": note["kill_at"] - 1200}))  # as if it were later
+    assert world.engine.docker("ps", "-q"), "nobody has sent SIGKILL"
+    heir = world.backend()
+    await heir.open()
+    exit = (await seen(heir, instance, stopped, 20)).exit
     assert exit is not None
     assert (exit.reason, exit.signal) == (ExitReason.STOPPED, 9)
 

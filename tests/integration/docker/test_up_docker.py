@@ -1,6 +1,7 @@
 """The real `zoe up` on a real Docker Engine: applications are containers, and outlive a master."""
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from docker_engine import IMAGE, TestEngine
+from docker_registry import COMMAND, TestRegistry
 from stack import Deployment, deployment_in, until
 from zoe.cli.engines import engine_finding
 from zoe.model.engines import EngineSpec
@@ -74,6 +76,34 @@ def test_down_ends_the_containers_or_keeps_them(deployment: Deployment, engine: 
     assert "running" in deployment.zoe("show", name)
     deployment.zoe("down", "--yes")
     assert not running(engine)
+
+
+def test_a_pull_is_told_and_outlives_the_master(
+    deployment: Deployment, engine: TestEngine, tmp_path: Path
+) -> None:
+    registry = TestRegistry(tmp_path / "registry", engine)
+    registry.start()
+    try:
+        image = registry.image()
+        command = f"image: {image}\n        command: [{', '.join(COMMAND)}]"
+        zapp = re.sub(r"image: .*?(?=\n +resources)", command, ZAPP, flags=re.DOTALL)
+        (tmp_path / "pulled.yaml").write_text(zapp)
+        deployment.zoe("up", "--detach", "--backend", "docker")
+        registry.pause()
+        name = deployment.zoe("submit", "pulled.yaml").strip()
+        said = f"waits until lab has pulled {image}"
+        until(lambda: said in deployment.zoe("show", name))
+        assert f"f.main {said}." in deployment.zoe("why", name)
+        os.kill(deployment.programs()["master"], signal.SIGKILL)
+        registry.resume()
+        deployment.zoe("wait", name)
+        assert "ldconfig" in deployment.zoe("logs", name)
+        absent = zapp.replace(image, f"{image}23")
+        (tmp_path / "absent.yaml").write_text(absent)
+        said = deployment.zoe("run", "absent.yaml", "--name", "absent", code=103)
+        assert f"the image {image}23 cannot be pulled on lab: manifest" in said
+    finally:
+        registry.stop()
 
 
 def test_doctor_asks_the_engine(engine: TestEngine, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -33,7 +34,8 @@ from zoe.model.cluster import NodeStatus
 from zoe.model.engines import EngineSpec
 from zoe.model.execution import ExitReason
 from zoe.model.resources import Resources
-from zoe.model.zapp import CommandCheck, HttpCheck, Port, ShrinkHook
+from zoe.model.volumes import VolumeSpec
+from zoe.model.zapp import CommandCheck, HttpCheck, Port, ShrinkHook, VolumeMount
 
 pytestmark = pytest.mark.component("swarm")
 MIB = 2**20
@@ -115,6 +117,17 @@ async def test_commands_run_inside(world: SwarmWorld, backend: SwarmBackend) -> 
     await backend.stop(instance.id, 1, grace_seconds=20, shrink=True)
     assert (await end_of(backend, instance)).signal == 15
     assert (world.data_dir / "workspaces/ada/hook").read_text() == "saved\n"
+
+
+async def test_volumes_are_folders_of_the_nodes(world: SwarmWorld, tmp_path: Path) -> None:
+    (tmp_path / "numbers").write_text("1 2 3\n")
+    backend = world.backend(volumes=[VolumeSpec("datasets", str(tmp_path), read_only=True)])
+    await backend.open()
+    service = world.service(SLEEPS, volumes=(VolumeMount("datasets", "/data"),))
+    script = "cat /data/numbers; touch /data/made || echo refused"
+    _, instance = await start(backend, replace(service, command=("sh", "-c", script)))
+    await end_of(backend, instance)
+    assert output(world, instance) == "1 2 3\nrefused\n"
 
 
 async def test_limits_are_held_and_can_be_changed(world: SwarmWorld, backend: SwarmBackend) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 from weakref import WeakValueDictionary
 
 from zoe.backends.base import Refused, Retryable
@@ -14,15 +15,19 @@ from zoe.backends.docker.attempt import RETRY_SECONDS, Attempt, never_started
 from zoe.backends.docker.config import (
     WORKSPACE,
     GpuDriver,
-    Owner,
     container_config,
     limits_config,
+    mounts_config,
+    owner_of,
+    why_not,
 )
 from zoe.backends.docker.engine import OOM, Body, NotThere
-from zoe.backends.docker.host import Host
+from zoe.backends.docker.host import Host, NoImage
 from zoe.backends.docker.names import Key, host_name, key_of
 from zoe.backends.docker.notes import Note, Notes
 from zoe.backends.docker.output import Output
+from zoe.backends.docker.pending import Pending
+from zoe.backends.docker.registries import Passwords
 from zoe.backends.docker.stats import sample_engine
 from zoe.backends.peers import counts_by_service
 from zoe.backends.watchers import Watchers
@@ -33,7 +38,10 @@ from zoe.model.launch import Place, launch
 from zoe.model.logs import log_folder
 from zoe.model.resources import Resources
 from zoe.model.samples import InstanceSample, NodeSample, Samples
+from zoe.model.volumes import VolumeSpec
 from zoe.model.zapp import Service, ZApp
+
+PullPolicy = Literal["missing", "always", "never"]
 
 HALF_DONE_SECONDS = 120.0
 """What was created so long ago and not started is removed: no master is still about to."""
@@ -42,6 +50,8 @@ HALF_DONE_SECONDS = 120.0
 class DockerBackend:
     """Runs instances on the machines of ``engines``; each has all folders under the same names.
 
+    ``pull`` says when images come from their registries; ``docker_auth`` is a file with passwords
+    as Docker's own client keeps it, by default this user's. ``volumes`` are what applications name.
     ``gpu_driver`` hands GPUs to containers; "none" only tells their ids in variables.
     """
 
@@ -59,6 +69,9 @@ class DockerBackend:
         workspaces_dir: Path,
         gpu_driver: GpuDriver = "nvidia",
         api_url: str = "",
+        pull: PullPolicy = "missing",
+        docker_auth: Path | None = None,
+        volumes: Sequence[VolumeSpec] = (),
     ) -> None:
         self._deployment = deployment
         self._notes = Notes(data_dir.absolute() / self.name)
@@ -66,8 +79,15 @@ class DockerBackend:
         self._workspaces_dir = workspaces_dir.absolute()
         self._gpu_driver = gpu_driver
         self._api_url = api_url
-        self._hosts = {spec.name: Host(spec, deployment) for spec in engines}
+        self._pull = pull
+        self._volumes = {volume.name: volume for volume in volumes}
+        passwords = Passwords(docker_auth or Path.home() / ".docker/config.json")
+        self._hosts = {
+            spec.name: Host(spec, deployment, passwords, tells_images=pull == "never")
+            for spec in engines
+        }
         self._attempts: dict[Key, Attempt] = {}
+        self._pending: dict[Key, Pending] = {}
         self._never_started: dict[Key, ObservedInstance] = {}
         self._starting: dict[Key, ServiceInstance] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -89,12 +109,14 @@ class DockerBackend:
         for task in self._staying:
             task.cancel()
         await asyncio.gather(*self._staying, return_exceptions=True)
-        await asyncio.gather(*(attempt.close() for attempt in self._attempts.values()))
+        await asyncio.gather(*(attempt.close() for attempt in self._known()))
         for host in self._hosts.values():
             await host.engine.close()
 
     async def shutdown(self, *, grace_seconds: float) -> None:
         """Stop every attempt and wait for their ends, which the next master will find."""
+        for pending in list(self._pending.values()):
+            await pending.give_up()
         living = [attempt for attempt in self._attempts.values() if attempt.lives]
         for attempt in living:
             await attempt.stop(grace_seconds, shrink=False)
@@ -105,14 +127,14 @@ class DockerBackend:
         """Start this attempt; Refused when no engine will ever run it, in words."""
         key = (instance.id, instance.attempt)
         async with self._lock(instance.id):
-            if key in self._attempts or key in self._never_started:
+            if key in self._attempts or key in self._pending or key in self._never_started:
                 return
             service = execution.zapp.service(instance.service)
-            host = self._check(instance, service)
+            host = self._check(execution, instance, service)
             self._starting[key] = instance
             try:
                 config = self._config(execution, instance, service, host)
-                self._adopt(host, key, await host.start(key, config))
+                await self._begin(host, instance, config)
             except (Retryable, Refused):
                 await self._drop_network(host, execution.id)
                 raise
@@ -125,6 +147,10 @@ class DockerBackend:
         """Begin to stop it; Retryable while it may be on an engine that does not answer."""
         key = (instance_id, attempt)
         async with self._lock(instance_id):
+            if pending := self._pending.get(key):
+                if not pending.lives:
+                    return
+                await pending.give_up()
             if key not in self._attempts:
                 await self._look_everywhere()
             if key in self._attempts:
@@ -134,6 +160,8 @@ class DockerBackend:
                 self._notes.save(note)
                 self._never_started[key] = never_started(note)
                 self._watchers.tell(self._never_started[key])
+                if pending := self._pending.pop(key, None):
+                    await self._drop_network(self._hosts[pending.seen.node], _execution_of(key))
 
     async def resize(self, instance_id: str, attempt: int, limits: Resources) -> None:
         """Give a running container other limits."""
@@ -146,13 +174,15 @@ class DockerBackend:
     async def remove(self, instance_id: str, attempt: int) -> None:
         """Remove the container of a stopped attempt, and its network when it was the last."""
         key = (instance_id, attempt)
-        found = self._attempts.get(key)
+        found = self._attempts.get(key) or self._pending.get(key)
         if found is not None:
             if found.lives:
                 raise Retryable("it has not stopped yet")
             host = self._hosts[found.seen.node]
-            await host.engine.remove(found.id)
+            if isinstance(found, Attempt):
+                await host.engine.remove(found.id)
             self._attempts.pop(key, None)
+            self._pending.pop(key, None)
             await self._drop_network(host, _execution_of(key))
         self._never_started.pop(key, None)
         self._notes.remove(key)
@@ -166,9 +196,7 @@ class DockerBackend:
         """Return every engine as a node, and every attempt on those that answer."""
         nodes = await asyncio.gather(*(self._see(host) for host in self._hosts.values()))
         seen = [
-            attempt.seen
-            for attempt in self._attempts.values()
-            if self._hosts[attempt.seen.node].is_reachable
+            attempt.seen for attempt in self._known() if self._hosts[attempt.seen.node].is_reachable
         ]
         return Observation(tuple(nodes), (*seen, *self._never_started.values()))
 
@@ -188,9 +216,9 @@ class DockerBackend:
     def describe(self, zapp: ZApp) -> list[str]:
         """Return what cannot run here, and what is different, for people."""
         notes = [
-            f"{name} cannot run here: {why_not}"
+            f"{name} cannot run here: {reason}"
             for name, service in zapp.services()
-            if (why_not := _why_not(service)) is not None
+            if (reason := why_not(service, self._volumes)) is not None
         ]
         if len(self._hosts) > 1 and not self.networks_span_nodes:
             notes.append("instances on different engines do not reach each other by name")
@@ -249,13 +277,13 @@ class DockerBackend:
         """Adopt what is not known yet; remove what was created long ago and never started."""
         for container in await host.containers():
             key = key_of(container["Labels"])
-            if key in self._attempts or key in self._starting:
+            if self._is_known(key):
                 continue
             try:
                 found = await host.engine.inspect(container["Id"])
             except NotThere:
                 continue  # it was removed meanwhile
-            if key in self._attempts or key in self._starting:
+            if self._is_known(key):
                 continue
             if found["State"]["Status"] == "created":
                 if time.time() - container["Created"] > HALF_DONE_SECONDS:
@@ -265,8 +293,28 @@ class DockerBackend:
             if self._never_started.pop(key, None) is not None:
                 await self._attempts[key].stop(0, shrink=False)
 
+    def _is_known(self, key: Key) -> bool:
+        """Whether somebody looks after it: one that is pending no more has no container."""
+        pending = self._pending.get(key)
+        return key in self._attempts or key in self._starting or bool(pending and pending.lives)
+
+    async def _begin(self, host: Host, instance: ServiceInstance, config: Body) -> None:
+        """Start a container; when its image is to be pulled first, return at once."""
+        key = (instance.id, instance.attempt)
+        if self._pull != "always":
+            try:
+                return self._adopt(host, key, await host.start(key, config))
+            except NoImage:
+                if self._pull == "never":
+                    raise
+        self._pending[key] = Pending(
+            host, instance, config, lambda made: self._adopt(host, key, made), self._watchers.tell
+        )
+        return None
+
     def _adopt(self, host: Host, key: Key, container: Body) -> None:
         """Follow a container that was started; one that another look has found stays as it is."""
+        self._pending.pop(key, None)
         if key not in self._attempts:
             note = self._notes.find(key)
             output = Output(self._logs_dir, key)
@@ -284,23 +332,28 @@ class DockerBackend:
             with suppress(Retryable, Refused):
                 await host.remove_network(execution_id)
 
+    def _known(self) -> list[Attempt | Pending]:
+        """Return every attempt with a container, or on the way to one."""
+        return [*self._attempts.values(), *self._pending.values()]
+
     def _executions(self, host: Host) -> set[int]:
         """Return the executions that have attempts on a host."""
         return {
-            _execution_of(key)
-            for key, attempt in self._attempts.items()
+            _execution_of((attempt.seen.instance_id, attempt.seen.attempt))
+            for attempt in self._known()
             if attempt.seen.node == host.engine.name
         }
 
     # What an attempt needs.
 
-    def _check(self, instance: ServiceInstance, service: Service) -> Host:
+    def _check(self, execution: Execution, instance: ServiceInstance, service: Service) -> Host:
         host = self._hosts.get(instance.node)
         if host is None:
             raise Refused(f"there is no engine {instance.node or '(none given)'}")
-        if (why_not := _why_not(service)) is not None:
-            raise Refused(f"{instance.service} cannot run on the {self.name} back-end: {why_not}")
-        for (instance_id, number), attempt in self._attempts.items():
+        if (reason := why_not(service, self._volumes, execution)) is not None:
+            raise Refused(f"{instance.service} cannot run on the {self.name} back-end: {reason}")
+        for attempt in self._known():
+            instance_id, number = attempt.seen.instance_id, attempt.seen.attempt
             if instance_id != instance.id:
                 continue
             if number > instance.attempt:
@@ -315,7 +368,7 @@ class DockerBackend:
             raise Retryable(f"{instance.node} has no GPU {missing[0]} (any more)")
         holders = [
             (attempt.seen.instance_id, attempt.seen.node, attempt.seen.gpus)
-            for attempt in self._attempts.values()
+            for attempt in self._known()
             if attempt.lives
         ]
         holders += [(each.id, each.node, each.gpus) for each in self._starting.values()]
@@ -333,35 +386,17 @@ class DockerBackend:
         }
         place = Place(self._deployment, hosts, WORKSPACE, self._api_url)
         what = launch(execution, instance, place)
-        owner = self._owner(execution.owner)
+        owner = owner_of(self._workspaces_dir, execution.owner)
         publish = bool(host.engine.spec.address)
-        return container_config(
+        config = container_config(
             self._deployment, instance, service, what, owner, self._gpu_driver, publish=publish
         )
-
-    def _owner(self, name: str) -> Owner:
-        """Return the workspace of a user; an instance runs as whoever owns that folder."""
-        if name in ("", ".", "..") or "/" in name or "\0" in name:
-            raise Refused(f"{name!r} cannot be the name of a workspace")
-        workspace = self._workspaces_dir / name
-        try:
-            workspace.mkdir(mode=0o700, exist_ok=True)
-            owned = workspace.stat()
-        except OSError as error:
-            raise Retryable(f"{workspace} cannot be made: {error.strerror}") from error
-        return Owner(workspace, owned.st_uid, owned.st_gid)
+        config["HostConfig"]["Mounts"] = mounts_config(service, self._volumes)
+        return config
 
     def _lock(self, instance_id: str) -> asyncio.Lock:
         """Return what lets calls about one instance happen one after the other."""
         return self._locks.setdefault(instance_id, asyncio.Lock())
-
-
-def _why_not(service: Service) -> str | None:
-    if not service.image:
-        return "it has no image"
-    if service.volumes:
-        return f"nobody defined the volume {service.volumes[0].name}; use the workspace"
-    return None
 
 
 def _execution_of(key: Key) -> int:

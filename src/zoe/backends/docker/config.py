@@ -1,14 +1,16 @@
 """What exactly the engine is asked to create for an attempt."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from zoe.backends.base import Refused, Retryable
 from zoe.backends.docker.names import host_name, labels, network_name
-from zoe.model.execution import ServiceInstance
+from zoe.model.execution import Execution, ServiceInstance
 from zoe.model.launch import Launch
 from zoe.model.resources import CORE, Resources
+from zoe.model.volumes import VolumeSpec, danger, refusals
 from zoe.model.zapp import HttpCheck, Service, TcpCheck
 
 WORKSPACE = "/mnt/workspace"
@@ -16,6 +18,9 @@ WORKSPACE = "/mnt/workspace"
 PROCESSES_MAX = 4096
 """Processes and threads of one instance: a fork bomb ends here."""
 SHARES_OF_CORE = 1024
+LOG_DRIVER = "json-file"
+LOG_OPTIONS = {"max-size": "1000p"}
+"""The engine keeps all output, whatever its own settings say: see output.py."""
 HOST_NAME_MAX = 63
 _SHARES_MIN = 2
 _NANO = 10**9
@@ -30,6 +35,31 @@ class Owner:
     workspace: Path
     uid: int
     gid: int
+
+
+def owner_of(workspaces_dir: Path, name: str) -> Owner:
+    """Return the workspace of a user; an instance runs as whoever owns that folder."""
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise Refused(f"{name!r} cannot be the name of a workspace")
+    workspace = workspaces_dir / name
+    try:
+        workspace.mkdir(mode=0o700, exist_ok=True)
+        owned = workspace.stat()
+    except OSError as error:
+        raise Retryable(f"{workspace} cannot be made: {error.strerror}") from error
+    return Owner(workspace, owned.st_uid, owned.st_gid)
+
+
+def why_not(
+    service: Service, volumes: Mapping[str, VolumeSpec], execution: Execution | None = None
+) -> str | None:
+    """Say why a service cannot run in a container; ``execution`` tells whose it is, if known."""
+    if not service.image:
+        return "it has no image"
+    whose = (execution.owner, execution.team) if execution else (None, "")
+    for message, hint in refusals(volumes.values(), service.volumes, *whose):
+        return f"{message}; {hint}"
+    return None
 
 
 def container_config(
@@ -69,7 +99,7 @@ def container_config(
             "Init": True,
             "NetworkMode": network,
             "Binds": [f"{owner.workspace}:{WORKSPACE}"],
-            "LogConfig": {"Type": "json-file", "Config": {}},
+            "LogConfig": {"Type": LOG_DRIVER, "Config": LOG_OPTIONS},
             "RestartPolicy": {"Name": "no"},
             "CapDrop": ["ALL"],
             "SecurityOpt": ["no-new-privileges"],
@@ -117,6 +147,30 @@ def limits_config(limits: Resources, quota_milli: int = 0) -> dict[str, int]:
         "CpuShares": max(limits.cores_milli * SHARES_OF_CORE // CORE, _SHARES_MIN),
         "NanoCpus": quota_milli * (_NANO // CORE),
     }
+
+
+def mounts_config(
+    service: Service, volumes: Mapping[str, VolumeSpec]
+) -> Sequence[Mapping[str, Any]]:
+    """Return how the volumes of a service are mounted; raises Refused for one that opens too much.
+
+    What its folder leads to is looked at here as well as its name: there may be links.
+    """
+    mounts = []
+    for mount in service.volumes:
+        volume = volumes[mount.name]
+        real = str(Path(volume.folder).resolve())
+        if not volume.unsafe and (opened := danger(real)):
+            raise Refused(f"the volume {volume.name} leads to {real}, which would open {opened}")
+        mounts.append(
+            {
+                "Type": "bind",
+                "Source": volume.folder,
+                "Target": mount.path,
+                "ReadOnly": volume.read_only or mount.read_only,
+            }
+        )
+    return mounts
 
 
 def _gpu_config(gpus: Sequence[str], driver: GpuDriver) -> dict[str, Any]:

@@ -81,6 +81,18 @@ class Engine:
         return found
 
     @asynccontextmanager
+    async def pull(
+        self, repository: str, version: str, headers: Mapping[str, str]
+    ) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+        """Get an image from its registry: yields what the engine says meanwhile.
+
+        Raises Retryable or Refused, also on the way, with the words of the registry.
+        """
+        params = {"fromImage": repository, "tag": version}
+        async with self._open("images/create", params, "POST", headers=headers) as answer:
+            yield _steps(self.name, answer.content)
+
+    @asynccontextmanager
     async def events(self) -> AsyncIterator[AsyncIterator[bytes]]:
         """Listen: yields a line for what happens to a container of this deployment.
 
@@ -190,7 +202,11 @@ class Engine:
         """Create a network, unless it is there."""
         config = {"Name": name, "CheckDuplicate": True, "Driver": "bridge", "Labels": labels}
         try:
-            await self._ask("POST", "networks/create", body=config)
+            made = await self._ask("POST", "networks/create", body=config)
+            # An engine that is asked by two at once makes two with one name: the first one stays.
+            twins = [each for each in await self.networks() if each["Name"] == name]
+            if made["Id"] != min(twins, key=lambda each: str(each["Created"]), default=made)["Id"]:
+                await self.remove_network(made["Id"])
         except Taken:
             pass
         except (Refused, Retryable) as error:
@@ -232,12 +248,15 @@ class Engine:
         params: Mapping[str, str],
         method: str = "GET",
         body: Body | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Ask, and read the answer as it comes. The library has no public way for both."""
         data = None if body is None else json.dumps(body)
         try:
             docker = self._connected()
-            async with docker._query(path, method, params=dict(params), data=data) as answer:
+            async with docker._query(
+                path, method, params=dict(params), data=data, headers=headers
+            ) as answer:
                 try:
                     yield answer
                 finally:
@@ -272,8 +291,19 @@ class Engine:
             return NotThere(f"{self.name}: {said}")
         if error.status == 409:
             return Taken(f"{self.name}: {said}")
-        kind = Refused if 400 <= error.status < 500 else Retryable
+        # Two networks with one name are there for a moment only: see create_network.
+        is_final = 400 <= error.status < 500 and "is ambiguous" not in said
+        kind = Refused if is_final else Retryable
         return kind(f"{self.name}: {said}")
+
+
+async def _steps(name: str, content: aiohttp.StreamReader) -> AsyncIterator[dict[str, Any]]:
+    """Take apart what is one line for each step; one of them may be an error."""
+    async for line in content:
+        step = json.loads(line)
+        if "error" in step:
+            raise Retryable(f"{name}: {step['error']}")
+        yield step
 
 
 async def frames(content: aiohttp.StreamReader) -> AsyncIterator[tuple[int, bytes]]:

@@ -1,6 +1,7 @@
 """One engine as the back-end uses it: creates what an attempt needs, and removes it again."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -19,23 +20,42 @@ from zoe.backends.docker.names import (
     network_name,
 )
 from zoe.backends.docker.node import Machine
+from zoe.backends.docker.pulls import Pulls
+from zoe.backends.docker.registries import NO_PASSWORDS, Passwords
 from zoe.model.cluster import Node
 from zoe.model.engines import EngineSpec
 
 CONCURRENCY = 8
 """Containers that one engine starts at once: more only wait for each other there."""
+OTHERS_START_SECONDS = 2.0
+"""How long a container that somebody else made is left to them to start."""
 NETWORK_TRIES = 20
 NETWORK_PAUSE_SECONDS = 0.1
 """How often, and how long after each other, a network that is used is tried to be removed."""
 
 
-class Host:
-    """An engine with its machine, and the networks of executions on it."""
+class NoImage(NotThere):
+    """The engine has not the image that is asked for."""
 
-    def __init__(self, spec: EngineSpec, deployment: str) -> None:
+
+class Host:
+    """An engine with its machine, the networks of executions on it, and the images it is getting.
+
+    With ``tells_images`` the node says which it has, as it gets no others.
+    """
+
+    def __init__(
+        self,
+        spec: EngineSpec,
+        deployment: str,
+        passwords: Passwords = NO_PASSWORDS,
+        *,
+        tells_images: bool = False,
+    ) -> None:
         self.engine = Engine(spec, deployment)
+        self.pulls = Pulls(self.engine, passwords)
         self._deployment = deployment
-        self._machine = Machine(self.engine, deployment)
+        self._machine = Machine(self.engine, deployment, tells_images=tells_images)
         self._why = "nobody has asked it yet"
         self._free = asyncio.Semaphore(CONCURRENCY)
         self._using: Counter[int] = Counter()
@@ -76,8 +96,12 @@ class Host:
         Raises Refused and Retryable; then nothing is left, unless the engine does not answer.
         """
         async with self._network(int(key[0].partition("/")[0])), self._free:
-            container = await self._create(container_name(self._deployment, key), key, config)
+            container, is_new = await self._create(
+                container_name(self._deployment, key), key, config
+            )
             try:
+                if not is_new and await self._is_started(container):
+                    return await self.engine.inspect(container)
                 await self.engine.start(container)
             except Unreachable:
                 raise  # it may run: the next look finds it
@@ -85,6 +109,19 @@ class Host:
                 await self.engine.remove(container, force=True)
                 raise
             return await self.engine.inspect(container)
+
+    async def _is_started(self, container: str) -> bool:
+        """Whether somebody else starts a container that they have made: never is it run twice.
+
+        Another master may be about to; one that died in between does not any more.
+        """
+        until = time.monotonic() + OTHERS_START_SECONDS
+        while time.monotonic() < until:
+            found = await self.engine.inspect(container)
+            if found["State"]["Status"] != "created":
+                return True
+            await asyncio.sleep(NETWORK_PAUSE_SECONDS)
+        return False
 
     async def remove_network(self, execution_id: int) -> None:
         """Remove the network of an execution, unless an attempt is just being started in it.
@@ -116,15 +153,16 @@ class Host:
             if execution_id.isdigit() and int(execution_id) not in used:
                 await self.remove_network(int(execution_id))
 
-    async def _create(self, name: str, key: Key, config: Mapping[str, Any]) -> str:
+    async def _create(self, name: str, key: Key, config: Mapping[str, Any]) -> tuple[str, bool]:
+        """Create a container, if it is not there; return its id, and whether it was not."""
         try:
-            return await self.engine.create(name, config)
+            return await self.engine.create(name, config), True
         except Taken:
             found = await self.engine.inspect(name)
         except NotThere as error:
             if "image" not in str(error).lower():
                 raise
-            raise Retryable(
+            raise NoImage(
                 f"{self.engine.name} has no image {config['Image']}",
                 hint="pull or build it on that machine.",
             ) from error
@@ -135,7 +173,7 @@ class Host:
                 f"{self.engine.name} has another container called {name}, not of this deployment",
                 hint="rename or remove it, or give this deployment another name.",
             )
-        return str(found["Id"])
+        return str(found["Id"]), False
 
     @asynccontextmanager
     async def _network(self, execution_id: int) -> AsyncIterator[None]:

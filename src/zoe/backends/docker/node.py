@@ -20,8 +20,9 @@ _NANO = 10**9
 class Machine:
     """What was seen of an engine's machine last; it is kept while the engine does not answer."""
 
-    def __init__(self, engine: Engine, deployment: str) -> None:
+    def __init__(self, engine: Engine, deployment: str, *, tells_images: bool) -> None:
         self._engine = engine
+        self._tells_images = tells_images
         self._deployment = deployment
         self._foreign: dict[str, Resources] = {}
         """What each container of others has as limits, by id."""
@@ -31,20 +32,21 @@ class Machine:
     async def look(self) -> None:
         """Look again; raises Unreachable."""
         spec = self._engine.spec
-        images = await self._engine.images()
-        names = {
-            name
-            for image in images
-            for tag in (*(image["RepoTags"] or ()), *(image["RepoDigests"] or ()))
-            for name in names_of_image(tag)
-        }
         self.node = Node(
             spec.name,
             _capacity(spec, await self._engine.info()),
             foreign=await self._used_by_others(),
             labels=spec.labels,
             gpus=spec.gpus,
-            images=frozenset(names),
+            images=await self._images() if self._tells_images else None,
+        )
+
+    async def _images(self) -> frozenset[str]:
+        return frozenset(
+            name
+            for image in await self._engine.images()
+            for tag in (*(image["RepoTags"] or ()), *(image["RepoDigests"] or ()))
+            for name in names_of_image(tag)
         )
 
     def unreachable(self, why: str) -> Node:

@@ -18,6 +18,7 @@ from zoe.backends.swarm.view import Swarm
 from zoe.model.cluster import Observation
 from zoe.model.engines import EngineSpec
 from zoe.model.execution import Execution, ServiceInstance
+from zoe.model.volumes import VolumeSpec
 from zoe.model.zapp import CommandCheck, Service, ZApp
 
 LOOK_PAUSE_SECONDS = 0.3
@@ -50,6 +51,7 @@ class SwarmBackend(DockerBackend):
         workspaces_dir: Path,
         gpu_driver: GpuDriver = "nvidia",
         api_url: str = "",
+        volumes: Sequence[VolumeSpec] = (),
     ) -> None:
         super().__init__(
             deployment,
@@ -59,6 +61,7 @@ class SwarmBackend(DockerBackend):
             workspaces_dir=workspaces_dir,
             gpu_driver=gpu_driver,
             api_url=api_url,
+            volumes=volumes,
         )
         self._named = {spec.name: spec for spec in engines}
         self._swarm = Swarm(ManagingEngine(engines[0], deployment), deployment)

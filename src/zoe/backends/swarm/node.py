@@ -79,16 +79,12 @@ class NodeEngine(Engine):
             raise Refused(f"{self.name} changes no limits: swarm_engines names no engine for it")
         await super().update(await self._inside(container), limits)
 
-    async def stats(self, container: str) -> Body:
-        """Return what an attempt, or a container of others, uses now; raises NotThere."""
-        return await super().stats(await self._inside(container) or container)
-
     async def remove(self, container: str, *, force: bool = False) -> None:
         """Remove the service of an attempt, if it is there."""
         await self._swarm.manager.remove_service(container)
 
     async def stats(self, container: str) -> Body:
-        """Return what an attempt uses, or a container of others by its own id."""
+        """Return what an attempt uses now, or a container of others; raises NotThere."""
         return await super().stats(await self._inside(container) or container)
 
     async def containers(self, *, foreign: bool = False) -> Sequence[Body]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
+from zoe.backends.docker.config import LOG_DRIVER, LOG_OPTIONS
 from zoe.backends.docker.names import DEPLOYMENT, Key
 from zoe.backends.swarm.task import node_constraint
 from zoe.model.resources import CORE, Resources
@@ -52,7 +53,7 @@ def service_spec(
         "Env": environment,
         "Dir": container.get("WorkingDir", ""),
         "User": container["User"],
-        "Mounts": [*map(_mount, host["Binds"]), *_shared_memory(host)],
+        "Mounts": [*map(_mount, host["Binds"]), *host.get("Mounts", ()), *_shared_memory(host)],
         "StopGracePeriod": round(grace_seconds * _NANO),
         "Init": host["Init"],
         "CapabilityDrop": host["CapDrop"],
@@ -77,7 +78,7 @@ def service_spec(
             "RestartPolicy": {"Condition": "none", "MaxAttempts": 0},
             "Placement": {"MaxReplicas": 1},
             "Networks": [{"Target": network[0], "Aliases": network[1]["Aliases"]}],
-            "LogDriver": {"Name": "json-file"},
+            "LogDriver": {"Name": LOG_DRIVER, "Options": LOG_OPTIONS},
         },
         "Mode": {"Replicated": {"Replicas": 1}},
         "EndpointSpec": {"Mode": "dnsrr", "Ports": [*map(_port, host.get("PortBindings", ()))]},
