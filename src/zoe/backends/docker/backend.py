@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 
 from zoe.backends.base import Refused, Retryable
 from zoe.backends.docker.attempt import RETRY_SECONDS, Attempt, never_started
+from zoe.backends.docker.claims import check_claims
 from zoe.backends.docker.config import (
     WORKSPACE,
     GpuDriver,
@@ -352,29 +353,9 @@ class DockerBackend:
             raise Refused(f"there is no engine {instance.node or '(none given)'}")
         if (reason := why_not(service, self._volumes, execution)) is not None:
             raise Refused(f"{instance.service} cannot run on the {self.name} back-end: {reason}")
-        for attempt in self._known():
-            instance_id, number = attempt.seen.instance_id, attempt.seen.attempt
-            if instance_id != instance.id:
-                continue
-            if number > instance.attempt:
-                raise Refused(f"attempt {number} of {instance_id} came after it")
-            if attempt.lives:
-                raise Retryable(f"attempt {number} of {instance_id} still runs")
-        self._check_gpus(instance, host)
+        seen = (attempt.seen for attempt in self._known())
+        check_claims(instance, seen, self._starting.values(), host.engine.spec.gpus)
         return host
-
-    def _check_gpus(self, instance: ServiceInstance, host: Host) -> None:
-        if missing := sorted(set(instance.gpus) - set(host.engine.spec.gpus)):
-            raise Retryable(f"{instance.node} has no GPU {missing[0]} (any more)")
-        holders = [
-            (attempt.seen.instance_id, attempt.seen.node, attempt.seen.gpus)
-            for attempt in self._known()
-            if attempt.lives
-        ]
-        holders += [(each.id, each.node, each.gpus) for each in self._starting.values()]
-        for holder, node, gpus in holders:
-            if node == instance.node and (shared := set(gpus).intersection(instance.gpus)):
-                raise Retryable(f"{holder} still has the GPU {min(shared)}")
 
     def _config(
         self, execution: Execution, instance: ServiceInstance, service: Service, host: Host
