@@ -36,7 +36,6 @@ class NodeEngine(Engine):
 
     def __init__(self, spec: EngineSpec, deployment: str, swarm: Swarm) -> None:
         super().__init__(spec, deployment)
-        self._deployment = deployment
         self._swarm = swarm
 
     @property
@@ -86,11 +85,6 @@ class NodeEngine(Engine):
     async def stats(self, container: str) -> Body:
         """Return what an attempt uses now, or a container of others; raises NotThere."""
         return await super().stats(await self._inside(container) or container)
-
-    async def containers(self, *, foreign: bool = False) -> Sequence[Body]:
-        """Return those that are not of this deployment, whose own are known by their services."""
-        found = await super().containers(foreign=foreign)
-        return [each for each in found if each["Labels"].get(DEPLOYMENT) != self._deployment]
 
     async def networks(self) -> Sequence[Body]:
         """Return those of this deployment, which span all nodes."""
