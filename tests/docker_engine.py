@@ -275,17 +275,21 @@ def free_slot(kind: str) -> Iterator[int]:
 @pytest.fixture(scope="session")
 def engine() -> Iterator[TestEngine]:
     """An engine with the base image, for all tests of this process."""
+    with engine_of_its_own() as found:
+        yield found
+
+
+@contextmanager
+def engine_of_its_own() -> Iterator[TestEngine]:
+    """Give an engine with the base image; in the end nothing is left of it but its images."""
     with free_slot("engine") as slot:
-        yield from _running(TestEngine(slot))
-
-
-def _running(engine: TestEngine) -> Iterator[TestEngine]:
-    engine.connect()
-    try:
-        engine.start()
-        engine.empty()
-        engine.bring_image()
-        yield engine
-        engine.stop()
-    finally:
-        engine.disconnect()
+        engine = TestEngine(slot)
+        engine.connect()
+        try:
+            engine.start()
+            engine.empty()
+            engine.bring_image()
+            yield engine
+            engine.stop()
+        finally:
+            engine.disconnect()

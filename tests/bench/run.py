@@ -22,7 +22,7 @@ Suite = Callable[[Figures, Path], Awaitable[None]]
 
 SUITES = (
     "scheduler", "planner", "simulator", "batsim", "fairness", "experiment", "forecast",
-    "rpc", "store", "start", "submit", "memory", "pages",
+    "rpc", "store", "start", "submit", "memory", "pages", "containers",
 )  # fmt: skip
 """Each is a module of ``suites`` with a function ``measure``."""
 

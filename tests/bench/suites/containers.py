@@ -1,0 +1,176 @@
+"""What Zoe adds to a Docker Engine: starts and stops beside the engine alone, and its idle cost.
+
+The engine is one of its own, as the tests have it; without root or Docker the suite says so.
+"""
+
+import asyncio
+import subprocess
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from deployment import Deployment, deployment, until
+from figures import Figures, percentile
+from wire import Connection
+
+from components import is_present
+from docker_engine import IMAGE, TestEngine, engine_of_its_own
+from zoe.backends.docker.engine import Engine
+from zoe.backends.docker.host import CONCURRENCY
+from zoe.model.engines import EngineSpec
+
+LIMIT_SECONDS = 900.0
+ROUNDS = 15
+MANY = 50
+CROWD = 200
+WATCHED_SECONDS = 20.0
+STOP_SECONDS = 120.0
+DEPLOYMENT = "bench"
+TOLD = ["date", "+%s%N"]
+"""The program says itself when it ran, in nanoseconds since 1970."""
+
+ONE = f"""
+zoe: 4
+name: bench-one
+frameworks:
+  bench:
+    services:
+      only:
+        image: {IMAGE}
+        command: [date, "+%s%N"]
+        monitor: true
+        resources: {{cores: 100m, memory: 16MiB}}
+"""
+SEVERAL = """
+zoe: 4
+name: bench-several
+kind: service
+frameworks:
+  bench:
+    services:
+      sleeper:
+        image: {image}
+        command: [sleep, infinity]
+        count: {{essential: {count}, elastic: 0}}
+        resources: {{cores: 5m, memory: 8MiB}}
+"""
+
+
+async def measure(figures: Figures, folder: Path) -> None:
+    """Measure on an engine that does nothing else."""
+    if not is_present("docker"):
+        figures.note("left out: it needs root, and Docker as docs/howto/docker.md says")
+        return
+    with engine_of_its_own() as engine:
+        settings = {
+            "ZOE_BACKEND": "docker",
+            "ZOE_DEPLOYMENT": DEPLOYMENT,
+            "ZOE_DOCKER_ENGINES": f"lab {engine.url} cores=4 memory=8GiB",
+        }
+        async with deployment(folder, **settings) as zoe:
+            await _idle(figures, zoe, "with no container")
+            for part in (_one, _several, _crowd):
+                async with zoe.connection() as api:
+                    await part(figures, engine, zoe, api)
+
+
+async def _one(figures: Figures, engine: TestEngine, zoe: Deployment, api: Connection) -> None:
+    """From the submission to the running program, on an idle Zoe."""
+    bare: list[float] = []
+    through: list[float] = []
+    command = ["docker", "-H", engine.url, "run", "--rm", IMAGE, *TOLD]
+    for _ in range(ROUNDS):
+        began = time.time_ns()
+        told = subprocess.run(command, capture_output=True, check=True).stdout  # noqa: ASYNC221  # bare
+        bare.append((int(told) - began) / 1e6)
+        began = time.time_ns()
+        id = await api.submit(ONE)
+        await api.until_ended(id, 60)
+        (line,) = (await api.get(f"/executions/{id}/logs"))["items"]
+        through.append((int(line["text"]) - began) / 1e6)
+        await until(lambda: not _ours(engine))
+    figures.add(
+        "submit to container running, median",
+        percentile(through, 50),
+        "ms",
+        baseline=percentile(bare, 50),
+        rounds=ROUNDS,
+    )
+
+
+async def _several(figures: Figures, engine: TestEngine, zoe: Deployment, api: Connection) -> None:
+    """Fifty at once, beside the engine that is asked for as many by nobody but this program."""
+    alone = Engine(EngineSpec("lab", engine.url), "alone")
+    try:
+        names = [f"alone-{number}" for number in range(MANY)]
+        start = await _timed(lambda: _all(names, lambda name: _start(alone, name)))
+        stop = await _timed(lambda: _all(names, lambda name: alone.remove(name, force=True)))
+    finally:
+        await alone.close()
+    began = time.perf_counter()
+    id = await _running(api, MANY)
+    started = time.perf_counter() - began
+    stopped = await _timed(lambda: _stop(engine, api, id))
+    figures.add(f"submit to {MANY} containers running", started, "s", baseline=start)
+    for name, ours, bare in (("started", started, start), ("stopped", stopped, stop)):
+        figures.add(
+            f"containers {name}", MANY / ours, "1/s", baseline=MANY / bare, must=0.85 * MANY / bare
+        )
+
+
+async def _crowd(figures: Figures, engine: TestEngine, zoe: Deployment, api: Connection) -> None:
+    id = await _running(api, CROWD)
+    await _idle(figures, zoe, f"with {CROWD} containers")
+    async with zoe.connection() as again:  # the api has closed the other one meanwhile
+        await _stop(engine, again, id)
+
+
+async def _idle(figures: Figures, zoe: Deployment, when: str) -> None:
+    """The share of a core that a master uses while nothing happens but its own looking."""
+    before = zoe.cpu_seconds("master")
+    await asyncio.sleep(WATCHED_SECONDS)
+    share = (zoe.cpu_seconds("master") - before) / WATCHED_SECONDS
+    figures.add(f"master {when}", 100 * share, "% of a core", seconds=WATCHED_SECONDS)
+
+
+async def _running(api: Connection, count: int) -> int:
+    """Return an execution of so many containers, all of which run."""
+    id = await api.submit(SEVERAL.format(image=IMAGE, count=count))
+    async with asyncio.timeout(LIMIT_SECONDS):
+        while (await api.get(f"/executions/{id}"))["status"] != "running":
+            await asyncio.sleep(0.01)
+    return id
+
+
+async def _stop(engine: TestEngine, api: Connection, id: int) -> None:
+    status, body = await api.request("POST", f"/executions/{id}/stop")
+    if status >= 300:
+        raise RuntimeError(f"stop: {status}: {body!r}")
+    await until(lambda: not _ours(engine), STOP_SECONDS)
+
+
+def _ours(engine: TestEngine) -> list[str]:
+    return engine.docker("ps", "-aq", "--filter", f"label=zoe.deployment={DEPLOYMENT}").split()
+
+
+async def _start(engine: Engine, name: str) -> None:
+    config: dict[str, Any] = {"Image": IMAGE, "Cmd": ["sleep", "infinity"]}
+    await engine.start(await engine.create(name, config))
+
+
+async def _all(names: list[str], what: Callable[[str], Awaitable[None]]) -> None:
+    """Do it to all, with as many at once as Zoe has under way."""
+    free = asyncio.Semaphore(CONCURRENCY)
+
+    async def one(name: str) -> None:
+        async with free:
+            await what(name)
+
+    await asyncio.gather(*(one(name) for name in names))
+
+
+async def _timed(what: Callable[[], Awaitable[None]]) -> float:
+    began = time.perf_counter()
+    await what()
+    return time.perf_counter() - began
