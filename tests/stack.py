@@ -46,8 +46,8 @@ class Deployment:
             "ZOE_MASTER_ENDPOINT": "tcp://127.0.0.1:0",
             **settings,
         }
-        if not self._environment["ZOE_BACKEND"]:  # it is chosen
-            del self._environment["ZOE_BACKEND"]
+        if not self.environment["ZOE_BACKEND"]:  # it is chosen
+            del self.environment["ZOE_BACKEND"]
 
     def popen(self, *arguments: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(

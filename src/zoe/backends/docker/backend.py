@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -46,6 +47,8 @@ PullPolicy = Literal["missing", "always", "never"]
 
 HALF_DONE_SECONDS = 120.0
 """What was created so long ago and not started is removed: no master is still about to."""
+REMOVED_MAX = 1000
+"""How many removed containers are remembered, of those removed last."""
 
 
 class DockerBackend:
@@ -91,6 +94,8 @@ class DockerBackend:
         self._pending: dict[Key, Pending] = {}
         self._never_started: dict[Key, ObservedInstance] = {}
         self._starting: dict[Key, ServiceInstance] = {}
+        self._removed: deque[str] = deque(maxlen=REMOVED_MAX)
+        """Containers that a look which began before may still list."""
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._watchers = Watchers()
         self._staying: list[asyncio.Task[None]] = []
@@ -182,6 +187,7 @@ class DockerBackend:
             host = self._hosts[found.seen.node]
             if isinstance(found, Attempt):
                 await host.engine.remove(found.id)
+                self._removed.append(found.id)
             self._attempts.pop(key, None)
             self._pending.pop(key, None)
             await self._drop_network(host, _execution_of(key))
@@ -285,6 +291,8 @@ class DockerBackend:
             except NotThere:
                 continue  # it was removed meanwhile
             if self._is_known(key):
+                continue
+            if found["Id"] in self._removed:
                 continue
             if found["State"]["Status"] == "created":
                 if time.time() - container["Created"] > HALF_DONE_SECONDS:

@@ -164,8 +164,7 @@ class SwarmBackend(DockerBackend):
 
     def _executions(self, host: Host) -> set[int]:
         """Return the executions that have attempts anywhere: their networks span all nodes."""
-        keys = (*self._attempts, *self._pending, *self._starting)
-        return {int(key[0].partition("/")[0]) for key in keys}
+        return {int(key[0].partition("/")[0]) for key in self._attempts}
 
     def _config(
         self, execution: Execution, instance: ServiceInstance, service: Service, host: Host
