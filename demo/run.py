@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 import psutil
+from place import Place, choose
 from timeline import draw, of_execution
 
 from zoe.client import RequestFailed, Zoe
@@ -30,17 +31,16 @@ WORKERS = 5
 """One essential, four elastic: all that fit beside the scheduler and the driver."""
 ENOUGH = "enough"
 """The word count ends when this file is in its workspace: once it has its worker again."""
+DEPLOYMENT = "demo"
+PATIENCE_SECONDS = 120.0
+"""How long anything of the story may take."""
 
 SETTINGS = {
     "HOME": str(FOLDER / "home"),  # nobody's own settings change what is shown
     "ZOE_DATA_DIR": str(DATA),
-    "ZOE_DEPLOYMENT": "demo",
-    "ZOE_BACKEND": "process",  # it needs no images, and runs everywhere
+    "ZOE_DEPLOYMENT": DEPLOYMENT,
     "ZOE_API_PORT": "0",
     "ZOE_MASTER_ENDPOINT": "tcp://127.0.0.1:0",
-    "ZOE_PROCESS_NODE": "demo-node",
-    "ZOE_PROCESS_CORES": "2",  # the same room on every machine
-    "ZOE_PROCESS_MEMORY": "4GiB",
     "ZOE_STOP_GRACE_SECONDS": "3",  # a Dask worker that sees its scheduler go first may hang
 }
 
@@ -76,6 +76,12 @@ def ours() -> list[psutil.Process]:
     return found
 
 
+def left_of(place: Place) -> list[str]:
+    """Return what of the demo is there: processes and containers."""
+    processes = [f"process {process.pid} {process.name()}" for process in ours()]
+    return processes + [f"container {one}" for one in place.containers(DEPLOYMENT)]
+
+
 def wait_for(condition: Callable[[], bool], what: str, seconds: float) -> None:
     """Wait until ``condition`` holds; DemoFailed after ``seconds``."""
     until = time.monotonic() + seconds
@@ -109,7 +115,7 @@ def everything_up() -> Iterator[None]:
             return False
 
     try:
-        wait_for(is_ready, "everything to be ready", 60)
+        wait_for(is_ready, "everything to be ready", PATIENCE_SECONDS)
         yield
         say("End everything")
         zoe("down")
@@ -178,11 +184,9 @@ class Story:
             self.said = line
             print(f"{seconds:6.1f} s  workers    {line}", flush=True)
 
-    def until(
-        self, condition: Callable[[dict[str, ExecutionDetail]], bool], what: str, seconds: float
-    ) -> None:
+    def until(self, condition: Callable[[dict[str, ExecutionDetail]], bool], what: str) -> None:
         """Follow until ``condition`` holds."""
-        wait_for(lambda: condition(self.look()), what, seconds)
+        wait_for(lambda: condition(self.look()), what, PATIENCE_SECONDS)
 
 
 def show_everything() -> None:
@@ -200,21 +204,21 @@ def show_everything() -> None:
             *("--name", "wordcount", "--set", "seconds=300", "--set", f"until={ENOUGH}"),
         )
         story.names.append("wordcount")
-        story.until(lambda now: workers(now["wordcount"]) == WORKERS, "all five workers", 60)
+        story.until(lambda now: workers(now["wordcount"]) == WORKERS, "all five workers")
 
         say("A second application: its room is held by an elastic worker")
         zoe("submit", str(ROOT / "demo/second.yaml"), "--name", "primes")
         zoe("why", "primes")
         story.names.append("primes")
         story.until(
-            lambda now: now["primes"].status is ExecutionStatus.RUNNING, "the second one to run", 40
+            lambda now: now["primes"].status is ExecutionStatus.RUNNING, "the second one to run"
         )
         if workers(story.look()["wordcount"]) != WORKERS - 1:
             raise DemoFailed("the second one runs, and not exactly one worker was taken back")
-        story.until(lambda now: now["primes"].is_ended, "the second one to end", 60)
-        story.until(lambda now: workers(now["wordcount"]) == WORKERS, "the worker to return", 40)
+        story.until(lambda now: now["primes"].is_ended, "the second one to end")
+        story.until(lambda now: workers(now["wordcount"]) == WORKERS, "the worker to return")
         (workspace / ENOUGH).touch()
-        story.until(lambda now: now["wordcount"].is_ended, "the word count to end", 60)
+        story.until(lambda now: now["wordcount"].is_ended, "the word count to end")
 
         say("What they wrote")
         zoe("logs", "wordcount", "driver.count", "--stream", "stdout", "--bare")
@@ -250,19 +254,21 @@ def main() -> int:
     (FOLDER / "home").mkdir(parents=True)
     for name in [name for name in os.environ if name.startswith("ZOE_")]:
         del os.environ[name]
-    os.environ.update(SETTINGS)
+    place = choose(ROOT / "zapps/dask")
+    os.environ.update({**SETTINGS, **place.settings})
     began = time.monotonic()
     try:
         say("Start everything in .demo: PostgreSQL, master, api")
+        print(f"Applications run {place.why}.")
         with everything_up():
             show_everything()
-        wait_for(lambda: not ours(), "all processes to be gone", 10)
+        wait_for(lambda: not left_of(place), "everything to be gone", 20)
     except (DemoFailed, ZoeError) as failure:
-        left = [f"{process.pid} {process.name()}" for process in ours()]
+        left = ", ".join(left_of(place)) or "nothing"
         print(f"\nThe demo failed: {failure}", file=sys.stderr)
-        print(f"Processes left: {', '.join(left) or 'none'}. Files are in .demo.", file=sys.stderr)
+        print(f"Left: {left}. Files are in .demo.", file=sys.stderr)
         return 1
-    print(f"\nDone in {time.monotonic() - began:.0f} s, and no process is left.")
+    print(f"\nDone in {time.monotonic() - began:.0f} s, and nothing is left.")
     return 0
 
 

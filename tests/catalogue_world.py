@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,20 +39,22 @@ def catalogue_on(
     ``room`` says how much of the machine is given away: ``cores=2 memory=4GiB``.
     """
     provide(engine, *images)
-    settings = {
-        "ZOE_BACKEND": "docker",
-        "ZOE_DEPLOYMENT": f"test-{folder.name[:20]}".replace("_", "-").lower().rstrip("-"),
-        "ZOE_DOCKER_ENGINES": f"lab {engine.url} {room} address={engine.address}",
-    }
-    (folder / "zapps").symlink_to(CATALOGUE)
+    where = f"lab {engine.url} {room} address={engine.address}"
     try:
-        yield from _up(folder, owner, settings)
+        with catalogue_up(
+            folder, owner, ZOE_BACKEND="docker", ZOE_DOCKER_ENGINES=where
+        ) as deployment:
+            yield deployment
     finally:
         engine.empty()
 
 
-def _up(folder: Path, owner: int, settings: Mapping[str, str]) -> Iterator[Deployment]:
-    with deployment_in(folder, **settings) as found:
+@contextmanager
+def catalogue_up(folder: Path, owner: int = OWNER, **settings: str) -> Iterator[Deployment]:
+    """Give a deployment with these settings, whose data folder is the user's own; it is up."""
+    name = f"test-{folder.name[:20]}".replace("_", "-").lower().rstrip("-")
+    (folder / "zapps").symlink_to(CATALOGUE)
+    with deployment_in(folder, ZOE_DEPLOYMENT=name, **settings) as found:
         found.data_dir = folder / ".local/share/zoe"
         found.workspace = found.data_dir / "workspaces/admin"
         found.workspace.mkdir(parents=True)
