@@ -74,4 +74,7 @@ def test_each_container_runs_once(deployment: Deployment, engine: TestEngine, se
         zoe.stop(id)
         zoe.wait(id, timeout=PATIENCE_SECONDS)
     until(lambda: not containers(engine), PATIENCE_SECONDS)
-    until(lambda: NAME not in engine.docker("network", "ls"))
+    until(
+        lambda: NAME not in engine.docker("network", "ls"),
+        what=lambda: engine.docker("network", "inspect", f"zoe-{NAME}-{id}"),
+    )

@@ -335,9 +335,9 @@ class DockerBackend:
     async def _drop_network(self, host: Host, execution_id: int) -> None:
         """Remove the network of an execution that has nothing on a host (any more).
 
-        What fails is done at the next connection: nobody waits for it.
+        What fails is done when the host is looked at again: nobody waits for it.
         """
-        if host.is_reachable and execution_id not in self._executions(host):
+        if execution_id not in self._executions(host):
             with suppress(Retryable, Refused):
                 await host.remove_network(execution_id)
 

@@ -127,11 +127,11 @@ class Host:
         """Remove the network of an execution, unless an attempt is just being started in it.
 
         The engine lets go of the last container a moment after it is removed. A network that is
-        used for longer, as by a container that somebody else put into it, is tried again whenever
-        the machine is looked at.
+        used for longer, as by a container that somebody else put into it, or that is on an engine
+        that does not answer, is tried again whenever the machine is looked at.
         """
         self._unused.add(execution_id)
-        for _ in range(NETWORK_TRIES):
+        for _ in range(NETWORK_TRIES if self.is_reachable else 0):
             await self._try_remove_network(execution_id)
             if execution_id not in self._unused:
                 return
