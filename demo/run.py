@@ -137,6 +137,11 @@ def workers(execution: ExecutionDetail) -> int:
     )
 
 
+def is_whole(execution: ExecutionDetail) -> bool:
+    """Whether the word count runs, with all of its workers."""
+    return execution.status is ExecutionStatus.RUNNING and workers(execution) == WORKERS
+
+
 class Story:
     """Follows executions, says what happens to them, and waits for what is to come."""
 
@@ -204,7 +209,7 @@ def show_everything() -> None:
             *("--name", "wordcount", "--set", "seconds=300", "--set", f"until={ENOUGH}"),
         )
         story.names.append("wordcount")
-        story.until(lambda now: workers(now["wordcount"]) == WORKERS, "all five workers")
+        story.until(lambda now: is_whole(now["wordcount"]), "all five workers and the driver")
 
         say("A second application: its room is held by an elastic worker")
         zoe("submit", str(ROOT / "demo/second.yaml"), "--name", "primes")
