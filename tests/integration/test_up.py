@@ -134,6 +134,7 @@ def test_ctrl_c_ends_everything_in_the_foreground(deployment: Deployment) -> Non
         assert up.stdout
         assert up.stderr
         assert "Zoe is ready at http://127.0.0.1:" in up.stdout.readline()
+        assert up.stdout.readline().startswith("Back-end: process (")
         assert up.stdout.readline().startswith("Your access token, shown only now: zoe_")
         deployment.zoe("submit", "small.yaml", "--set", "seconds=600")
         up.send_signal(signal.SIGINT)
