@@ -1,4 +1,7 @@
-"""What tests of back-ends share: programs to run, and a world of each back-end to run them in."""
+"""What tests of back-ends share: programs to run, and worlds to run them in.
+
+Those with containers are in container_worlds.py.
+"""
 
 import asyncio
 import math
@@ -8,21 +11,15 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from docker_engine import IMAGE, TestEngine
-from swarm_engines import MANAGER, WORKERS, TestSwarm
 from zoe.backends.base import Backend
-from zoe.backends.docker.backend import DockerBackend
 from zoe.backends.fake import Behaviour, FakeBackend, FakeEngine
 from zoe.backends.process.backend import ProcessBackend
-from zoe.backends.swarm.backend import SwarmBackend
-from zoe.backends.swarm.service import service_name
 from zoe.model.cluster import Node, ObservedInstance
-from zoe.model.engines import EngineSpec
 from zoe.model.execution import Execution, Exit, ExitReason, InstanceStatus, ServiceInstance
 from zoe.model.logs import log_path
 from zoe.model.resources import CORE, Resources
@@ -36,13 +33,6 @@ SERVE = """
 import http.server, os, sys
 http.server.HTTPServer((os.environ["ZOE_ADDRESS"], int(sys.argv[1])),
                        http.server.SimpleHTTPRequestHandler).serve_forever()
-"""
-# The base image has Perl, and no Python.
-SERVE_IN_PERL = """
-use IO::Socket::INET;
-my $s = IO::Socket::INET->new(LocalAddr => $ENV{ZOE_ADDRESS}, LocalPort => $ARGV[0],
-                              Listen => 5, ReuseAddr => 1) or die;
-while (my $c = $s->accept) { <$c>; print $c "HTTP/1.0 200 OK\r\n\r\nhello"; close $c }
 """
 
 
@@ -138,6 +128,9 @@ class World(Protocol):
 
     def peer_name(self, seen: ObservedInstance) -> str:
         """Return the name under which its peers know an instance that was seen."""
+
+    async def end(self) -> None:
+        """End everything; fail when something is left."""
 
 
 @asynccontextmanager
@@ -307,105 +300,6 @@ class ProcessWorld:
         await eventually(lambda: not groups_of(self.deployment))
 
 
-@dataclass
-class DockerWorld:
-    """A deployment of its own on the one real engine of this test process."""
-
-    folder: Path
-    engine: TestEngine
-
-    def __post_init__(self) -> None:
-        self.data_dir = self.folder / "z"
-        self.logs_dir = self.data_dir / "logs"
-        self.deployment = f"test-{uuid.uuid4().hex[:12]}"
-        self.opened: list[DockerBackend] = []
-        self.things_before = self.engine.things()
-
-    def backend(self, address: str = "", **options: Any) -> DockerBackend:
-        engines = [EngineSpec(NODE, self.engine.url, gpus=GPUS, address=address)]
-        backend = DockerBackend(
-            self.deployment,
-            self.data_dir,
-            options.pop("engines", engines),
-            logs_dir=self.logs_dir,
-            workspaces_dir=self.data_dir / "workspaces",
-            **{"gpu_driver": "none", **options},
-        )
-        self.opened.append(backend)
-        return backend
-
-    def service(self, program: Program, name: str = "s", **fields: Any) -> Service:
-        command = program.command_with(f"perl -e {shlex.quote(SERVE_IN_PERL)}")
-        return Service(name, **{"image": IMAGE, "command": command, **fields})
-
-    def peer_name(self, seen: ObservedInstance) -> str:
-        _execution_id, service, ordinal = seen.instance_id.split("/")
-        framework, name = service.split(".")
-        return f"{ordinal}.{name}.{framework}"
-
-    def container(self, instance: ServiceInstance) -> str:
-        return f"zoe-{self.deployment}-{instance.id.replace('/', '.')}.{instance.attempt}"
-
-    async def end(self) -> None:
-        """End everything; fail when a container, a network or a volume is left."""
-        await self._end_all()
-        assert self.engine.things() == self.things_before
-
-    async def _end_all(self) -> None:
-        for backend in self.opened:
-            await backend.close()
-        last = self.backend()
-        await last.open()
-        await last.shutdown(grace_seconds=0.2)
-        for seen in (await last.observe()).instances:
-            await last.remove(seen.instance_id, seen.attempt)
-        await last.close()
-
-
-@dataclass
-class SwarmWorld(DockerWorld):
-    """A deployment of its own on the one real swarm of this test process."""
-
-    engine: TestEngine = field(init=False)
-    swarm: TestSwarm
-
-    def __post_init__(self) -> None:
-        self.engine = self.swarm.nodes[NODE]
-        super().__post_init__()
-        self.things_before = self.swarm.things()
-
-    def backend(self, **options: Any) -> SwarmBackend:
-        """Return a new connection; ``engines`` are those of the nodes, the first a manager's."""
-        manager = EngineSpec(MANAGER, self.swarm.manager.url)
-        workers = [EngineSpec(name, self.swarm.nodes[name].url, gpus=GPUS) for name in WORKERS]
-        backend = SwarmBackend(
-            self.deployment,
-            self.data_dir,
-            options.pop("engines", [manager, *workers]),
-            logs_dir=self.logs_dir,
-            workspaces_dir=self.data_dir / "workspaces",
-            **{"gpu_driver": "none", **options},
-        )
-        self.opened.append(backend)
-        return backend
-
-    def service_name(self, instance: ServiceInstance) -> str:
-        return service_name(self.deployment, (instance.id, instance.attempt))
-
-    async def end(self) -> None:
-        """End everything; fail when anything is left on any node."""
-        await self._end_all()
-        last = self.backend()
-        last.unused_seconds = 0.5
-        await last.open()  # a network goes when every node has let go of it
-        name = f"zoe-{self.deployment}-"
-        await eventually(lambda: name not in self.swarm.docker("network", "ls"))
-        await last.close()
-        with suppress(AssertionError):
-            await eventually(lambda: self.swarm.things() == self.things_before, 20)
-        assert self.swarm.things() == self.things_before
-
-
 def processes_of(folder: Path) -> dict[int, str]:
     """Return every process, zombies too, that names ``folder`` or descends from such a one."""
     found: dict[int, str] = {}
@@ -431,9 +325,6 @@ def groups_of(deployment: str) -> list[Path]:
         for name in names
         if name.startswith(f"zoe-{deployment}-")
     ]
-
-
-AnyWorld = FakeWorld | ProcessWorld | DockerWorld | SwarmWorld
 
 
 def make_world(kind: str, folder: Path) -> FakeWorld | ProcessWorld:

@@ -6,7 +6,7 @@ import pytest
 from shell import Shell
 
 from api_serving import DASK, machines
-from zoe.cli import top
+from zoe.cli import output, top
 from zoe.cli.output import columns
 from zoe.model.rest import ResourcesView, as_time
 from zoe.model.rest_cluster import NodeUseView, NodeView
@@ -92,6 +92,6 @@ async def test_watching_goes_on_until_it_is_interrupted(
         if len(looks) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(top.time, "sleep", interrupt)
+    monkeypatch.setattr(output.time, "sleep", interrupt)
     await shell.zoe("top", "-w", code=130)
     assert looks == [top.WATCH_SECONDS] * 2

@@ -5,15 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from backend_worlds import AnyWorld, DockerWorld, SwarmWorld, make_world
+from backend_worlds import World, make_world
+from container_worlds import DockerWorld, SwarmWorld
 from zoe.backends.base import Backend
 
 REAL = [pytest.param(name, marks=pytest.mark.component(name)) for name in ("docker", "swarm")]
 
 
 @pytest.fixture(params=["fake", "process", "process-rlimits", *REAL])
-async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AnyWorld]:
-    made: AnyWorld
+async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+    made: World
     if request.param == "docker":
         made = DockerWorld(tmp_path, request.getfixturevalue("engine"))
     elif request.param == "swarm":
@@ -25,7 +26,7 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 @pytest.fixture
-async def backend(world: AnyWorld) -> AsyncIterator[Backend]:
+async def backend(world: World) -> AsyncIterator[Backend]:
     opened = world.backend()
     await opened.open()
     yield opened

@@ -7,7 +7,7 @@ import pytest
 from backend_worlds import (
     GPUS,
     SLEEPS,
-    AnyWorld,
+    World,
     make_execution,
     make_instance,
     node_of,
@@ -26,7 +26,7 @@ async def test_the_gpus_of_a_node_have_ids(backend: Backend) -> None:
 
 
 async def test_an_instance_has_its_gpus_to_itself_while_it_lives(
-    world: AnyWorld, backend: Backend
+    world: World, backend: Backend
 ) -> None:
     execution = make_execution(world.service(SLEEPS, resources=Resources(gpus=1)))
     first, second, other = (
@@ -45,7 +45,7 @@ async def test_an_instance_has_its_gpus_to_itself_while_it_lives(
     assert (await seen(backend, second, running)).gpus == ("a",)
 
 
-async def test_a_gpu_that_the_node_has_not_is_not_given(world: AnyWorld, backend: Backend) -> None:
+async def test_a_gpu_that_the_node_has_not_is_not_given(world: World, backend: Backend) -> None:
     execution = make_execution(world.service(SLEEPS, resources=Resources(gpus=2)))
     instance = replace(make_instance(execution), gpus=("a", "c"))
     with pytest.raises(Retryable, match="no GPU c"):
@@ -53,7 +53,7 @@ async def test_a_gpu_that_the_node_has_not_is_not_given(world: AnyWorld, backend
     assert (await backend.observe()).instances == ()
 
 
-async def test_the_next_master_finds_who_has_which_gpus(world: AnyWorld, backend: Backend) -> None:
+async def test_the_next_master_finds_who_has_which_gpus(world: World, backend: Backend) -> None:
     execution = make_execution(world.service(SLEEPS, resources=Resources(gpus=2)))
     instance = replace(make_instance(execution), gpus=("b", "a"))
     await backend.start(execution, instance)

@@ -7,8 +7,8 @@ from backend_worlds import (
     NODE,
     PATIENCE_SECONDS,
     SLEEPS,
-    AnyWorld,
     Program,
+    World,
     run,
     seen,
     stopped,
@@ -35,7 +35,7 @@ async def sampled(
     raise AssertionError(f"not seen within {PATIENCE_SECONDS} s; last: {found}")
 
 
-async def test_memory_and_time_on_cores_are_told(world: AnyWorld, backend: Backend) -> None:
+async def test_memory_and_time_on_cores_are_told(world: World, backend: Backend) -> None:
     _, instance = await run(world, backend, Program(holds_mib=64))
     node, first = await sampled(backend, instance.id, 48 * MIB)
     assert first.attempt == 1
@@ -48,14 +48,14 @@ async def test_memory_and_time_on_cores_are_told(world: AnyWorld, backend: Backe
     assert later.core_seconds >= first.core_seconds
 
 
-async def test_work_is_told_as_it_is_done(world: AnyWorld, backend: Backend) -> None:
+async def test_work_is_told_as_it_is_done(world: World, backend: Backend) -> None:
     _, instance = await run(world, backend, Program(works=True))
     _, sample = await sampled(backend, instance.id, least_seconds=0.3)
     _, more = await sampled(backend, instance.id, least_seconds=sample.core_seconds + 0.2)
     assert more.core_seconds > sample.core_seconds
 
 
-async def test_what_has_ended_is_not_sampled(world: AnyWorld, backend: Backend) -> None:
+async def test_what_has_ended_is_not_sampled(world: World, backend: Backend) -> None:
     _, instance = await run(world, backend, SLEEPS)
     await sampled(backend, instance.id)
     await backend.stop(instance.id, 1, grace_seconds=0.1, shrink=False)

@@ -7,8 +7,8 @@ import pytest
 from backend_worlds import (
     NODE,
     SLEEPS,
-    AnyWorld,
     Program,
+    World,
     eventually,
     hearing,
     make_execution,
@@ -27,7 +27,7 @@ from zoe.model.resources import Resources
 from zoe.model.zapp import TcpCheck
 
 
-async def test_an_instance_runs_until_it_is_stopped(world: AnyWorld, backend: Backend) -> None:
+async def test_an_instance_runs_until_it_is_stopped(world: World, backend: Backend) -> None:
     execution = make_execution(world.service(SLEEPS))
     instance = make_instance(execution)
     await backend.start(execution, instance)
@@ -49,7 +49,7 @@ async def test_the_nodes_are_observed(backend: Backend) -> None:
 
 
 @pytest.mark.parametrize("code", [0, 1, 3, 101])
-async def test_the_exit_code_is_told(world: AnyWorld, backend: Backend, code: int) -> None:
+async def test_the_exit_code_is_told(world: World, backend: Backend, code: int) -> None:
     execution = make_execution(world.service(Program(exit_code=code)))
     instance = make_instance(execution)
     await backend.start(execution, instance)
@@ -61,7 +61,7 @@ async def test_the_exit_code_is_told(world: AnyWorld, backend: Backend, code: in
 
 
 @pytest.mark.parametrize("number", [9, 11, 15])
-async def test_the_signal_is_told(world: AnyWorld, backend: Backend, number: int) -> None:
+async def test_the_signal_is_told(world: World, backend: Backend, number: int) -> None:
     execution = make_execution(world.service(Program(signal=number)))
     instance = make_instance(execution)
     await backend.start(execution, instance)
@@ -70,7 +70,7 @@ async def test_the_signal_is_told(world: AnyWorld, backend: Backend, number: int
     assert (exit.reason, exit.code, exit.signal) == (ExitReason.FAILED, None, number)
 
 
-async def test_starting_twice_starts_once(world: AnyWorld, backend: Backend) -> None:
+async def test_starting_twice_starts_once(world: World, backend: Backend) -> None:
     execution = make_execution(world.service(Program(prints="once")))
     instance = make_instance(execution)
     await asyncio.gather(*(backend.start(execution, instance) for _ in range(5)))
@@ -81,9 +81,7 @@ async def test_starting_twice_starts_once(world: AnyWorld, backend: Backend) -> 
     assert output(world, instance) == "once\n"
 
 
-async def test_an_attempt_that_stopped_is_not_started_again(
-    world: AnyWorld, backend: Backend
-) -> None:
+async def test_an_attempt_that_stopped_is_not_started_again(world: World, backend: Backend) -> None:
     execution = make_execution(world.service(Program(exit_code=0, prints="once")))
     instance = make_instance(execution)
     await backend.start(execution, instance)
@@ -92,7 +90,7 @@ async def test_an_attempt_that_stopped_is_not_started_again(
     assert (await backend.observe()).instances == (before,)
 
 
-async def test_stopping_twice_changes_nothing(world: AnyWorld, backend: Backend) -> None:
+async def test_stopping_twice_changes_nothing(world: World, backend: Backend) -> None:
     execution = make_execution(world.service(SLEEPS))
     instance = make_instance(execution)
     await backend.start(execution, instance)
@@ -103,7 +101,7 @@ async def test_stopping_twice_changes_nothing(world: AnyWorld, backend: Backend)
     assert (await backend.observe()).instances == (before,)
 
 
-async def test_stopping_what_has_ended_keeps_its_end(world: AnyWorld, backend: Backend) -> None:
+async def test_stopping_what_has_ended_keeps_its_end(world: World, backend: Backend) -> None:
     execution = make_execution(world.service(Program(exit_code=3)))
     instance = make_instance(execution)
     await backend.start(execution, instance)
@@ -115,7 +113,7 @@ async def test_stopping_what_has_ended_keeps_its_end(world: AnyWorld, backend: B
 
 
 async def test_who_ignores_sigterm_is_killed_after_the_grace(
-    world: AnyWorld, backend: Backend
+    world: World, backend: Backend
 ) -> None:
     execution = make_execution(world.service(Program(ignores_term=True, prints="up")))
     instance = make_instance(execution)
@@ -129,7 +127,7 @@ async def test_who_ignores_sigterm_is_killed_after_the_grace(
     assert (exit.reason, exit.signal) == (ExitReason.STOPPED, 9)
 
 
-async def test_a_shorter_grace_hastens_the_end(world: AnyWorld, backend: Backend) -> None:
+async def test_a_shorter_grace_hastens_the_end(world: World, backend: Backend) -> None:
     execution = make_execution(world.service(Program(ignores_term=True, prints="up")))
     instance = make_instance(execution)
     await backend.start(execution, instance)
@@ -141,7 +139,7 @@ async def test_a_shorter_grace_hastens_the_end(world: AnyWorld, backend: Backend
 
 
 async def test_what_is_stopped_before_it_starts_never_starts(
-    world: AnyWorld, backend: Backend
+    world: World, backend: Backend
 ) -> None:
     execution = make_execution(world.service(Program(prints="never")))
     instance = make_instance(execution)
@@ -155,7 +153,7 @@ async def test_what_is_stopped_before_it_starts_never_starts(
 
 
 async def test_a_stopped_attempt_is_listed_until_it_is_removed(
-    world: AnyWorld, backend: Backend
+    world: World, backend: Backend
 ) -> None:
     execution = make_execution(world.service(Program(exit_code=0)))
     instance = make_instance(execution)
@@ -167,7 +165,7 @@ async def test_a_stopped_attempt_is_listed_until_it_is_removed(
     await backend.remove("77/f.s/0", 4)
 
 
-async def test_what_runs_is_not_removed(world: AnyWorld, backend: Backend) -> None:
+async def test_what_runs_is_not_removed(world: World, backend: Backend) -> None:
     execution = make_execution(world.service(SLEEPS))
     instance = make_instance(execution)
     await backend.start(execution, instance)
@@ -176,7 +174,7 @@ async def test_what_runs_is_not_removed(world: AnyWorld, backend: Backend) -> No
     assert len((await backend.observe()).instances) == 1
 
 
-async def test_logs_stay_when_an_attempt_is_removed(world: AnyWorld, backend: Backend) -> None:
+async def test_logs_stay_when_an_attempt_is_removed(world: World, backend: Backend) -> None:
     execution = make_execution(world.service(Program(exit_code=0, prints="kept")))
     instance = make_instance(execution)
     await backend.start(execution, instance)
@@ -185,9 +183,7 @@ async def test_logs_stay_when_an_attempt_is_removed(world: AnyWorld, backend: Ba
     assert output(world, instance) == "kept\n"
 
 
-async def test_the_output_of_a_forgotten_execution_is_gone(
-    world: AnyWorld, backend: Backend
-) -> None:
+async def test_the_output_of_a_forgotten_execution_is_gone(world: World, backend: Backend) -> None:
     executions = [
         make_execution(world.service(Program(exit_code=0, prints="x")), id=n) for n in (1, 2)
     ]
@@ -203,7 +199,7 @@ async def test_the_output_of_a_forgotten_execution_is_gone(
     await backend.forget(77)
 
 
-async def test_attempts_are_told_apart(world: AnyWorld, backend: Backend) -> None:
+async def test_attempts_are_told_apart(world: World, backend: Backend) -> None:
     execution = make_execution(world.service(Program(prints="hello")))
     first, second = (make_instance(execution, attempt=number) for number in (1, 2))
     await backend.start(execution, first)
@@ -220,21 +216,21 @@ async def test_attempts_are_told_apart(world: AnyWorld, backend: Backend) -> Non
     await eventually(lambda: output(world, second) == "hello\n")
 
 
-async def test_an_older_attempt_is_refused(world: AnyWorld, backend: Backend) -> None:
+async def test_an_older_attempt_is_refused(world: World, backend: Backend) -> None:
     execution = make_execution(world.service(SLEEPS))
     await backend.start(execution, make_instance(execution, attempt=2))
     with pytest.raises(Refused):
         await backend.start(execution, make_instance(execution, attempt=1))
 
 
-async def test_another_node_is_refused(world: AnyWorld, backend: Backend) -> None:
+async def test_another_node_is_refused(world: World, backend: Backend) -> None:
     execution = make_execution(world.service(SLEEPS))
     with pytest.raises(Refused, match="node-z"):
         await backend.start(execution, make_instance(execution, node="node-z"))
     assert (await backend.observe()).instances == ()
 
 
-async def test_an_instance_gets_ready(world: AnyWorld, backend: Backend) -> None:
+async def test_an_instance_gets_ready(world: World, backend: Backend) -> None:
     execution = make_execution(
         world.service(Program(listens=8000), ready=within(20, TcpCheck(8000)))
     )
@@ -246,7 +242,7 @@ async def test_an_instance_gets_ready(world: AnyWorld, backend: Backend) -> None
     assert not heard[0].ready, "it is not ready as soon as it runs"
 
 
-async def test_who_does_not_get_ready_is_stopped(world: AnyWorld, backend: Backend) -> None:
+async def test_who_does_not_get_ready_is_stopped(world: World, backend: Backend) -> None:
     execution = make_execution(world.service(SLEEPS, ready=within(0.2, TcpCheck(8000))))
     instance = make_instance(execution)
     await backend.start(execution, instance)
@@ -256,7 +252,7 @@ async def test_who_does_not_get_ready_is_stopped(world: AnyWorld, backend: Backe
     assert "0.2 s" in exit.message
 
 
-async def test_output_is_there_while_it_runs(world: AnyWorld, backend: Backend) -> None:
+async def test_output_is_there_while_it_runs(world: World, backend: Backend) -> None:
     execution = make_execution(world.service(Program(prints="so far")))
     instance = make_instance(execution)
     await backend.start(execution, instance)
@@ -264,9 +260,7 @@ async def test_output_is_there_while_it_runs(world: AnyWorld, backend: Backend) 
     assert running(*(await backend.observe()).instances)
 
 
-async def test_a_new_master_finds_what_runs_and_what_ended(
-    world: AnyWorld, backend: Backend
-) -> None:
+async def test_a_new_master_finds_what_runs_and_what_ended(world: World, backend: Backend) -> None:
     execution = make_execution(
         world.service(SLEEPS), world.service(Program(exit_code=5), name="done")
     )
@@ -288,7 +282,7 @@ async def test_a_new_master_finds_what_runs_and_what_ended(
     await heir.close()
 
 
-async def test_instances_know_themselves_and_their_peers(world: AnyWorld, backend: Backend) -> None:
+async def test_instances_know_themselves_and_their_peers(world: World, backend: Backend) -> None:
     tells = Program(prints_environment=True, exit_code=0)
     service = world.service(
         tells,
@@ -309,7 +303,7 @@ async def test_instances_know_themselves_and_their_peers(world: AnyWorld, backen
     assert "ZOE_SERVICE=s" in lines
 
 
-async def test_instances_have_addresses_of_their_own(world: AnyWorld, backend: Backend) -> None:
+async def test_instances_have_addresses_of_their_own(world: World, backend: Backend) -> None:
     execution = make_execution(world.service(SLEEPS, essential=3))
     instances = [make_instance(execution, ordinal=n) for n in range(3)]
     for instance in instances:
@@ -318,7 +312,7 @@ async def test_instances_have_addresses_of_their_own(world: AnyWorld, backend: B
     assert len(addresses) == 3
 
 
-async def test_changes_are_pushed(world: AnyWorld, backend: Backend) -> None:
+async def test_changes_are_pushed(world: World, backend: Backend) -> None:
     heard: list[InstanceStatus] = []
 
     async def listen() -> None:
@@ -337,12 +331,12 @@ async def test_changes_are_pushed(world: AnyWorld, backend: Backend) -> None:
     await asyncio.wait_for(listening, 5)
 
 
-async def test_limits_of_the_dead_cannot_be_changed(world: AnyWorld, backend: Backend) -> None:
+async def test_limits_of_the_dead_cannot_be_changed(world: World, backend: Backend) -> None:
     with pytest.raises(Refused):
         await backend.resize("1/f.s/0", 1, Resources(1000, 2**28))
 
 
-async def test_many_at_once(world: AnyWorld, backend: Backend) -> None:
+async def test_many_at_once(world: World, backend: Backend) -> None:
     service = world.service(Program(exit_code=0, prints="done"), essential=50)
     execution = make_execution(service)
     instances = [make_instance(execution, ordinal=n) for n in range(50)]

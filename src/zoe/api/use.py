@@ -20,7 +20,7 @@ from zoe.model.rest_use import (
     PointView,
     TopView,
 )
-from zoe.model.use import InstanceUse, Point
+from zoe.model.use import InstanceUse, Point, grown
 from zoe.rpc.client import MasterUnreachable
 from zoe.rpc.messages import Used, Uses
 from zoe.store.base import NotFound
@@ -75,7 +75,10 @@ async def execution_use(parts: Parts, execution: Execution) -> ExecutionUseView:
     kept = await parts.store.uses.of_execution(execution.id)
     is_over = bool(kept) and execution.status in ENDED
     told = Uses(0.0) if is_over else await uses_now(parts, Used(execution_id=execution.id))
-    known = {(each.instance_id, each.attempt): each for each in (*kept, *told.instances)}
+    known = {(each.instance_id, each.attempt): each for each in kept}
+    for use in told.instances:
+        key = (use.instance_id, use.attempt)
+        known[key] = grown(known.get(key), use)
     return ExecutionUseView(
         execution_id=execution.id,
         instances=_views([execution], [known[key] for key in sorted(known)]),

@@ -3,10 +3,11 @@
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from zoe.model.rest_executions import EndView, ForecastView
 
 
+T = TypeVar("T")
 CLEAR = "\033[H\033[2J"
 """What makes a terminal begin again at its top."""
 
@@ -99,6 +101,23 @@ def write(text: str) -> None:
     """Write an answer to stdout, as far as somebody reads it."""
     if text:
         print(text, flush=True)
+
+
+def look(
+    ask: Callable[[], T], tells: Callable[[T], None], *, pause: float | None, clears: bool
+) -> None:
+    """Ask, and tell the answer; with a ``pause`` in seconds again and again, for ever.
+
+    A table that people watch ``clears`` the terminal each time.
+    """
+    while True:
+        found = ask()
+        if clears and pause is not None:
+            write(CLEAR)
+        tells(found)
+        if pause is None:
+            return
+        time.sleep(pause)
 
 
 def tell(text: str) -> None:

@@ -1,21 +1,19 @@
 """The command that says what is really used: of the machines, and by whom."""
 
-import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from zoe.cli.executions import PATIENCE_SECONDS
 from zoe.cli.output import (
-    CLEAR,
     Format,
     JsonOption,
     OutputOption,
     columns,
     lasting,
+    look,
     memory,
     show,
-    write,
 )
 from zoe.cli.session import session
 
@@ -40,14 +38,12 @@ def top(
 ) -> None:
     """Say what is really used: of the machines, then by instances, most memory first."""
     with session(context).zoe(PATIENCE_SECONDS if watch else 1.0) as zoe:
-        while True:
-            found = zoe.top(limit=limit)
-            if watch and output is Format.TABLE and not as_json:
-                write(CLEAR)
-            _show(found, output, as_json)
-            if not watch:
-                return
-            time.sleep(WATCH_SECONDS)
+        look(
+            lambda: zoe.top(limit=limit),
+            lambda found: _show(found, output, as_json),
+            pause=WATCH_SECONDS if watch else None,
+            clears=output is Format.TABLE and not as_json,
+        )
 
 
 def _show(found: "TopView", output: Format, as_json: bool) -> None:

@@ -1,7 +1,6 @@
 """Commands that look: ps, show, why, queue, logs, events."""
 
 import asyncio
-import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +8,6 @@ import typer
 
 from zoe.cli.executions import PATIENCE_SECONDS, ExecutionArgument
 from zoe.cli.output import (
-    CLEAR,
     Format,
     JsonOption,
     OutputOption,
@@ -19,6 +17,7 @@ from zoe.cli.output import (
     counted,
     expected,
     lasting,
+    look,
     memory,
     near,
     plain,
@@ -63,14 +62,12 @@ def ps(
 ) -> None:
     """List executions, the newest first."""
     with session(context).zoe(PATIENCE_SECONDS if watch else 1.0) as zoe:
-        while True:
-            page = zoe.executions(all=all_, limit=limit)
-            if watch and output is Format.TABLE and not as_json:
-                write(CLEAR)
-            _list(page, output, as_json)
-            if not watch:
-                return
-            time.sleep(WATCH_SECONDS)
+        look(
+            lambda: zoe.executions(all=all_, limit=limit),
+            lambda page: _list(page, output, as_json),
+            pause=WATCH_SECONDS if watch else None,
+            clears=output is Format.TABLE and not as_json,
+        )
 
 
 def _list(page: "Page[ExecutionSummary]", output: Format, as_json: bool) -> None:

@@ -6,7 +6,7 @@ given back: see :mod:`zoe.scheduler.strain`.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -16,7 +16,7 @@ from zoe.model.cluster import Node
 from zoe.model.execution import Execution, InstanceStatus
 from zoe.model.load import NodeLoad
 from zoe.model.samples import InstanceSample, NodeSample, Samples
-from zoe.model.use import InstanceUse, NodeUse
+from zoe.model.use import InstanceUse, NodeUse, averaged, grown
 from zoe.scheduler.events import Event, LoadsObserved, MemoryKilled
 from zoe.scheduler.strain import Judge, Limits, Use
 from zoe.store.base import StoreUnavailable
@@ -61,7 +61,8 @@ class Sampling:
         self._unwritten: dict[tuple[str, int], InstanceUse] = {}
         self._minute: dict[str, list[NodeUse]] = {}
         self._written_at = now()
-        self._has_ended = False
+        self._ended: set[tuple[str, int]] = set()
+        """What of the unwritten will not be sampled again."""
 
     @property
     def pause_seconds(self) -> float:
@@ -124,8 +125,8 @@ class Sampling:
     def note_end(self, used: InstanceSample | None) -> None:
         """Take in what an instance has used in all, as the back-end tells it at the end."""
         if used is not None:
-            self._take_instance(used, self._now(), ended=True)
-            self._has_ended = True
+            use = self._take_instance(used, self._now(), ended=True)
+            self._ended.add((use.instance_id, use.attempt))
 
     def _kills(self) -> dict[tuple[str, int], int]:
         return {
@@ -143,20 +144,19 @@ class Sampling:
         if before is not None and now > before.at:
             worked = max(0.0, sample.core_seconds - before.core_seconds)
             cores = round(worked * 1000 / (now - before.at))
-        memory = before.memory_bytes if ended and before else sample.memory_bytes
         use = InstanceUse(
             *key,
             now,
             cores,
-            memory,
-            max(sample.memory_bytes, sample.peak_bytes, before.peak_bytes if before else 0),
-            max(sample.core_seconds, before.core_seconds if before else 0.0),
+            before.memory_bytes if ended and before else sample.memory_bytes,
+            max(sample.memory_bytes, sample.peak_bytes),
+            sample.core_seconds,
             sample.network_bytes,
-            _most(sample.disk_bytes, before.disk_bytes if before else None),
+            sample.disk_bytes,
             sample.memory_kills,
         )
-        if len(self._unwritten) < UNWRITTEN_MAX or key in self._unwritten:
-            self._unwritten[key] = use
+        use = grown(before, use)
+        self._unwritten[key] = grown(self._unwritten.get(key), use)
         if not ended:
             self.hour.add(sample.instance_id, (now, use.cores_milli, use.memory_bytes))
         return use
@@ -170,7 +170,7 @@ class Sampling:
             self._core_seconds[sample.name] = (now, sample.core_seconds)
         use = NodeUse(
             sample.name,
-            now,
+            at,
             now - at,
             cores,
             sample.memory_bytes,
@@ -212,48 +212,38 @@ class Sampling:
         }
 
     async def _write(self) -> None:
-        """Write the uses once a minute, and of instances also when one has ended.
+        """Write the uses once a minute, and those of instances that have ended at once.
 
         What cannot be written of instances waits for the next time.
         """
         now = self._now()
         is_minute = now - self._written_at >= MINUTE_SECONDS
-        if not (is_minute or self._has_ended):
+        if not (is_minute or self._ended):
             return
         nodes: list[NodeUse] = []
+        keys = self._ended
         if is_minute:
             self._written_at = now
-            nodes = [_averaged(samples) for samples in self._minute.values()]
+            nodes = [averaged(samples) for samples in self._minute.values()]
             self._minute = {}
+            keys = set(self._unwritten)
+        # More may come in while these are written.
+        taken = {key: self._unwritten.pop(key) for key in keys if key in self._unwritten}
+        ended, self._ended = self._ended, set()
         try:
-            await self._uses.put(list(self._unwritten.values()), nodes)
+            await self._uses.put(list(taken.values()), nodes)
             if is_minute:
                 await self._uses.condense(now, self._habits.kept_days)
         except StoreUnavailable as away:
             log.warning("what was used is not written", why=str(away))
-        else:
-            self._unwritten, self._has_ended = {}, False
+            self._ended |= ended
+            for key, use in taken.items():
+                newer = self._unwritten.get(key)
+                self._unwritten[key] = use if newer is None else grown(use, newer)
+            self._forget_too_many()
 
-
-def _most(one: int | None, other: int | None) -> int | None:
-    return one if other is None else other if one is None else max(one, other)
-
-
-def _averaged(samples: list[NodeUse]) -> NodeUse:
-    """Return one use for all of some time; a node was seen at least once in it."""
-    last, count = samples[-1], len(samples)
-    return replace(
-        last,
-        at=samples[0].at - samples[0].seconds,
-        seconds=sum(each.seconds for each in samples),
-        cores_milli=sum(each.cores_milli for each in samples) // count,
-        memory_bytes=sum(each.memory_bytes for each in samples) // count,
-        peak_bytes=max(each.peak_bytes for each in samples),
-        memory_stall=_mean([each.memory_stall for each in samples]),
-        cpu_stall=_mean([each.cpu_stall for each in samples]),
-    )
-
-
-def _mean(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+    def _forget_too_many(self) -> None:
+        """Keep what has ended rather than what will be sampled again."""
+        order = sorted(self._unwritten, key=lambda key: key not in self._ended)
+        self._unwritten = {key: self._unwritten[key] for key in order[:UNWRITTEN_MAX]}
+        self._ended &= self._unwritten.keys()

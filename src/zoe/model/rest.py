@@ -1,8 +1,8 @@
 """What all of the REST interface shares, for the api that answers and for the client that asks.
 
 The routes are listed in ``docs/reference/rest.md``, the shapes of their resources are in
-:mod:`zoe.model.rest_executions`, :mod:`zoe.model.rest_cluster`, :mod:`zoe.model.rest_accounts` and
-:mod:`zoe.model.rest_apps`.
+:mod:`zoe.model.rest_executions`, :mod:`zoe.model.rest_cluster`, :mod:`zoe.model.rest_accounts`,
+:mod:`zoe.model.rest_apps` and :mod:`zoe.model.rest_use`.
 Times are ISO 8601 in UTC, memory is in bytes, cores are in thousandths. New fields may appear in
 answers: readers ignore what they do not know. Unknown fields in requests are errors.
 """

@@ -1,4 +1,7 @@
-"""Which of the nodes with room for an instance comes first; equal ones go by their names."""
+"""Which of the nodes with room for an instance comes first.
+
+Equal ones stay as they come: the really less loaded first where that is known, then by name.
+"""
 
 from collections.abc import Callable
 from functools import partial

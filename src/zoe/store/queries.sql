@@ -297,6 +297,7 @@ SELECT new.* FROM unnest(
     network_bytes, disk_bytes, memory_kills)
 JOIN execution ON execution.id = new.execution_id
 ORDER BY new.execution_id, new.instance_id, new.attempt
+FOR KEY SHARE OF execution -- one that is just being deleted is waited for, and then not there
 ON CONFLICT (execution_id, instance_id, attempt) DO UPDATE SET
     at = excluded.at,
     cores_milli = excluded.cores_milli,
@@ -329,7 +330,7 @@ FROM old GROUP BY name, floor(at / 3600)
 ON CONFLICT (name, is_hour, at) DO NOTHING
 
 -- name: forget_node_uses
-DELETE FROM node_use WHERE at < %(kept_from)s
+DELETE FROM node_use WHERE is_hour IN (false, true) AND at < %(kept_from)s
 
 -- name: instance_uses
 SELECT instance_id, attempt, at, cores_milli, memory_bytes, peak_bytes, core_seconds, network_bytes, disk_bytes,

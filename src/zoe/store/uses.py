@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from math import floor
 from typing import Protocol
 
-from zoe.model.use import InstanceUse, NodeUse
+from zoe.model.use import InstanceUse, NodeUse, averaged, grown
 from zoe.store.checks import is_storable
 from zoe.store.database import Connection, Database
 from zoe.store.queries import QUERIES
@@ -55,7 +55,7 @@ class MemoryUseBook:
         for use in instances:
             if use.execution_id in there:
                 key = (use.instance_id, use.attempt)
-                self._instances[key] = _grown(self._instances.get(key), use)
+                self._instances[key] = grown(self._instances.get(key), use)
         for node in nodes:
             self._nodes.setdefault((node.name, False, node.at), node)
 
@@ -66,7 +66,7 @@ class MemoryUseBook:
             if not key[1] and use.at < _minutes_until(now):
                 hours.setdefault((use.name, floor(use.at / _HOUR)), []).append(self._nodes.pop(key))
         for uses in hours.values():
-            hour = _hour_of(uses)
+            hour = averaged(uses)
             self._nodes.setdefault((hour.name, True, hour.at), hour)
         kept_from = now - kept_days * _DAY
         self._nodes = {key: use for key, use in self._nodes.items() if use.at >= kept_from}
@@ -146,43 +146,6 @@ def _columns(
     }
 
 
-def _grown(known: InstanceUse | None, use: InstanceUse) -> InstanceUse:
-    """Return the new use, with whatever had been more before."""
-    if known is None:
-        return use
-    grows = ("peak_bytes", "core_seconds", "network_bytes", "disk_bytes", "memory_kills")
-    most = {}
-    for name in grows:
-        values = [getattr(known, name), getattr(use, name)]
-        most[name] = max((value for value in values if value is not None), default=None)
-    return dataclasses.replace(use, **most)  # type: ignore[arg-type]  # its own fields
-
-
 def _minutes_until(now: float) -> float:
     """Return the hour before which minutes are made into hours, each hour once and whole."""
     return floor((now - MINUTES_KEPT_SECONDS) / _HOUR) * _HOUR
-
-
-def _hour_of(uses: Sequence[NodeUse]) -> NodeUse:
-    weights = [max(1.0, each.seconds) for each in uses]
-    in_all = sum(weights)
-
-    def average(values: Sequence[int]) -> int:
-        weighted = (value * weight for value, weight in zip(values, weights, strict=True))
-        return floor(sum(weighted) / in_all)
-
-    return NodeUse(
-        uses[0].name,
-        min(each.at for each in uses),
-        sum(each.seconds for each in uses),
-        average([each.cores_milli for each in uses]),
-        average([each.memory_bytes for each in uses]),
-        max(each.peak_bytes for each in uses),
-        max(each.memory_total_bytes for each in uses),
-        _mean([each.memory_stall for each in uses if each.memory_stall is not None]),
-        _mean([each.cpu_stall for each in uses if each.cpu_stall is not None]),
-    )
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from backend_worlds import DockerWorld
+from container_worlds import DockerWorld
 from docker_engine import TestEngine
 from zoe.backends.docker.backend import DockerBackend
 

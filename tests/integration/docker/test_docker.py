@@ -10,10 +10,8 @@ from backend_worlds import (
     NODE,
     PATIENCE_SECONDS,
     SLEEPS,
-    DockerWorld,
     Program,
     end_of,
-    eventually,
     make_execution,
     make_instance,
     output,
@@ -25,6 +23,7 @@ from backend_worlds import (
     stopped,
     within,
 )
+from container_worlds import DockerWorld, check_output_across_masters
 from docker_engine import IMAGE
 from zoe.backends.base import Refused, Retryable
 from zoe.backends.docker.backend import DockerBackend
@@ -250,21 +249,7 @@ async def test_containers_of_others_count_as_used_and_are_left_alone(
 async def test_output_is_copied_once_across_masters(
     world: DockerWorld, backend: DockerBackend
 ) -> None:
-    lines = 20_000
-    script = f"$| = 1; for (1..{lines}) {{ print qq($_\\n); print STDERR qq(e$_\\n) }} sleep 1000"
-    service = replace(world.service(SLEEPS), command=("perl", "-e", script))
-    _, instance = await start(backend, service)
-    await eventually(lambda: output(world, instance) != "")
-    last = backend
-    for _ in range(3):
-        await last.close()
-        last = world.backend()
-        await last.open()
-    await eventually(lambda: output(world, instance).endswith(f"\n{lines}\n"))
-    await eventually(lambda: output(world, instance, "stderr").endswith(f"\ne{lines}\n"))
-    assert output(world, instance).split() == [str(number) for number in range(1, lines + 1)]
-    errors = output(world, instance, "stderr").split()
-    assert errors == [f"e{number}" for number in range(1, lines + 1)]
+    await check_output_across_masters(world, backend, 20_000)
 
 
 async def test_what_reads_any_bytes_writes_them_whole(

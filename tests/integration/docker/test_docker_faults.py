@@ -8,7 +8,6 @@ import pytest
 
 from backend_worlds import (
     SLEEPS,
-    DockerWorld,
     Program,
     end_of,
     eventually,
@@ -22,6 +21,7 @@ from backend_worlds import (
     stopped,
     within,
 )
+from container_worlds import DockerWorld
 from docker_engine import IMAGE
 from zoe.backends.base import Retryable
 from zoe.backends.docker.backend import DockerBackend

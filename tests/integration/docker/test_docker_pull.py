@@ -10,7 +10,6 @@ import pytest
 from backend_worlds import (
     NODE,
     SLEEPS,
-    DockerWorld,
     end_of,
     make_execution,
     make_instance,
@@ -20,6 +19,7 @@ from backend_worlds import (
     start,
     stopped,
 )
+from container_worlds import DockerWorld
 from docker_registry import COMMAND, TestRegistry
 from zoe.backends.base import Refused, Retryable
 from zoe.backends.docker import pulls

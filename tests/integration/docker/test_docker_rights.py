@@ -7,7 +7,6 @@ import pytest
 
 from backend_worlds import (
     SLEEPS,
-    DockerWorld,
     end_of,
     make_execution,
     make_instance,
@@ -15,6 +14,7 @@ from backend_worlds import (
     run,
     start,
 )
+from container_worlds import DockerWorld
 from zoe.backends.base import Refused
 from zoe.backends.docker.backend import DockerBackend
 from zoe.model.volumes import VolumeSpec

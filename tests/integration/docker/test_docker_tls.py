@@ -7,7 +7,6 @@ import pytest
 
 from backend_worlds import (
     SLEEPS,
-    DockerWorld,
     Program,
     end_of,
     eventually,
@@ -21,6 +20,7 @@ from backend_worlds import (
     within,
 )
 from certificates import make_certificates
+from container_worlds import DockerWorld
 from docker_engine import TestEngine
 from zoe.backends.base import Retryable
 from zoe.backends.docker.backend import DockerBackend

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from backend_worlds import SwarmWorld
+from container_worlds import SwarmWorld
 from swarm_engines import TestSwarm
 from zoe.backends.swarm.backend import SwarmBackend
 

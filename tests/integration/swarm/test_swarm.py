@@ -10,7 +10,6 @@ from backend_worlds import (
     NODE,
     SLEEPS,
     Program,
-    SwarmWorld,
     end_of,
     eventually,
     make_execution,
@@ -25,6 +24,7 @@ from backend_worlds import (
     stopped,
     within,
 )
+from container_worlds import SwarmWorld, check_output_across_masters
 from docker_engine import IMAGE
 from swarm_engines import MANAGER, WORKERS
 from zoe.backends.base import Refused, Retryable
@@ -309,21 +309,7 @@ async def test_what_instances_use_is_asked_of_the_engines_of_their_nodes(
 async def test_output_is_copied_once_across_masters(
     world: SwarmWorld, backend: SwarmBackend
 ) -> None:
-    lines = 5_000
-    script = f"$| = 1; for (1..{lines}) {{ print qq($_\\n); print STDERR qq(e$_\\n) }} sleep 1000"
-    service = replace(world.service(SLEEPS), command=("perl", "-e", script))
-    _, instance = await start(backend, service)
-    await eventually(lambda: output(world, instance) != "")
-    last = backend
-    for _ in range(3):
-        await last.close()
-        last = world.backend()
-        await last.open()
-    await eventually(lambda: output(world, instance).endswith(f"\n{lines}\n"))
-    await eventually(lambda: output(world, instance, "stderr").endswith(f"\ne{lines}\n"))
-    assert output(world, instance).split() == [str(number) for number in range(1, lines + 1)]
-    errors = output(world, instance, "stderr").split()
-    assert errors == [f"e{number}" for number in range(1, lines + 1)]
+    await check_output_across_masters(world, backend, 5_000)
 
 
 async def test_a_name_that_somebody_else_took_is_left_alone(

@@ -9,7 +9,6 @@ from backend_worlds import (
     NODE,
     SLEEPS,
     Program,
-    SwarmWorld,
     end_of,
     eventually,
     make_execution,
@@ -21,6 +20,7 @@ from backend_worlds import (
     seen,
     start,
 )
+from container_worlds import SwarmWorld
 from swarm_engines import WORKERS
 from zoe.backends.base import Retryable
 from zoe.backends.swarm.backend import SwarmBackend

@@ -1,0 +1,146 @@
+"""Worlds of the back-ends that run containers, each on a real engine or swarm."""
+
+import shlex
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from backend_worlds import GPUS, NODE, SLEEPS, Program, eventually, output, start
+from docker_engine import IMAGE, TestEngine
+from swarm_engines import MANAGER, WORKERS, TestSwarm
+from zoe.backends.docker.backend import DockerBackend
+from zoe.backends.swarm.backend import SwarmBackend
+from zoe.backends.swarm.service import service_name
+from zoe.model.cluster import ObservedInstance
+from zoe.model.engines import EngineSpec
+from zoe.model.execution import ServiceInstance
+from zoe.model.zapp import Service
+
+# The base image has Perl, and no Python.
+SERVE_IN_PERL = """
+use IO::Socket::INET;
+my $s = IO::Socket::INET->new(LocalAddr => $ENV{ZOE_ADDRESS}, LocalPort => $ARGV[0],
+                              Listen => 5, ReuseAddr => 1) or die;
+while (my $c = $s->accept) { <$c>; print $c "HTTP/1.0 200 OK\r\n\r\nhello"; close $c }
+"""
+
+
+@dataclass
+class DockerWorld:
+    """A deployment of its own on the one real engine of this test process."""
+
+    folder: Path
+    engine: TestEngine
+
+    def __post_init__(self) -> None:
+        self.data_dir = self.folder / "z"
+        self.logs_dir = self.data_dir / "logs"
+        self.deployment = f"test-{uuid.uuid4().hex[:12]}"
+        self.opened: list[DockerBackend] = []
+        self.things_before = self.engine.things()
+
+    def backend(self, address: str = "", **options: Any) -> DockerBackend:
+        engines = [EngineSpec(NODE, self.engine.url, gpus=GPUS, address=address)]
+        backend = DockerBackend(
+            self.deployment,
+            self.data_dir,
+            options.pop("engines", engines),
+            logs_dir=self.logs_dir,
+            workspaces_dir=self.data_dir / "workspaces",
+            **{"gpu_driver": "none", **options},
+        )
+        self.opened.append(backend)
+        return backend
+
+    def service(self, program: Program, name: str = "s", **fields: Any) -> Service:
+        command = program.command_with(f"perl -e {shlex.quote(SERVE_IN_PERL)}")
+        return Service(name, **{"image": IMAGE, "command": command, **fields})
+
+    def peer_name(self, seen: ObservedInstance) -> str:
+        _execution_id, service, ordinal = seen.instance_id.split("/")
+        framework, name = service.split(".")
+        return f"{ordinal}.{name}.{framework}"
+
+    def container(self, instance: ServiceInstance) -> str:
+        return f"zoe-{self.deployment}-{instance.id.replace('/', '.')}.{instance.attempt}"
+
+    async def end(self) -> None:
+        """End everything; fail when a container, a network or a volume is left."""
+        await self._end_all()
+        assert self.engine.things() == self.things_before
+
+    async def _end_all(self) -> None:
+        for backend in self.opened:
+            await backend.close()
+        last = self.backend()
+        await last.open()
+        await last.shutdown(grace_seconds=0.2)
+        for seen in (await last.observe()).instances:
+            await last.remove(seen.instance_id, seen.attempt)
+        await last.close()
+
+
+@dataclass
+class SwarmWorld(DockerWorld):
+    """A deployment of its own on the one real swarm of this test process."""
+
+    engine: TestEngine = field(init=False)
+    swarm: TestSwarm
+
+    def __post_init__(self) -> None:
+        self.engine = self.swarm.nodes[NODE]
+        super().__post_init__()
+        self.things_before = self.swarm.things()
+
+    def backend(self, **options: Any) -> SwarmBackend:
+        """Return a new connection; ``engines`` are those of the nodes, the first a manager's."""
+        manager = EngineSpec(MANAGER, self.swarm.manager.url)
+        workers = [EngineSpec(name, self.swarm.nodes[name].url, gpus=GPUS) for name in WORKERS]
+        backend = SwarmBackend(
+            self.deployment,
+            self.data_dir,
+            options.pop("engines", [manager, *workers]),
+            logs_dir=self.logs_dir,
+            workspaces_dir=self.data_dir / "workspaces",
+            **{"gpu_driver": "none", **options},
+        )
+        self.opened.append(backend)
+        return backend
+
+    def service_name(self, instance: ServiceInstance) -> str:
+        return service_name(self.deployment, (instance.id, instance.attempt))
+
+    async def end(self) -> None:
+        """End everything; fail when anything is left on any node."""
+        await self._end_all()
+        last = self.backend()
+        last.unused_seconds = 0.5
+        await last.open()  # a network goes when every node has let go of it
+        name = f"zoe-{self.deployment}-"
+        await eventually(lambda: name not in self.swarm.docker("network", "ls"))
+        await last.close()
+        with suppress(AssertionError):
+            await eventually(lambda: self.swarm.things() == self.things_before, 20)
+        assert self.swarm.things() == self.things_before
+
+
+async def check_output_across_masters(
+    world: DockerWorld, backend: DockerBackend, lines: int
+) -> None:
+    """Have masters follow each other while an attempt writes: each line is there, and once."""
+    script = f"$| = 1; for (1..{lines}) {{ print qq($_\\n); print STDERR qq(e$_\\n) }} sleep 1000"
+    service = replace(world.service(SLEEPS), command=("perl", "-e", script))
+    _, instance = await start(backend, service)
+    await eventually(lambda: output(world, instance) != "")
+    last = backend
+    for _ in range(3):
+        await last.close()
+        last = world.backend()
+        await last.open()
+    await eventually(lambda: output(world, instance).endswith(f"\n{lines}\n"))
+    await eventually(lambda: output(world, instance, "stderr").endswith(f"\ne{lines}\n"))
+    assert output(world, instance).split() == [str(number) for number in range(1, lines + 1)]
+    errors = output(world, instance, "stderr").split()
+    assert errors == [f"e{number}" for number in range(1, lines + 1)]
