@@ -1,11 +1,13 @@
 """What the texts of settings must be like; each check raises ValueError, in words."""
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, ValidationInfo
 
 from zoe.model import units
-from zoe.model.engines import SCHEME, parse_engines
+from zoe.model.engines import parse_engines
 from zoe.model.gpus import parse_gpus
 from zoe.model.volumes import danger, parse_volumes
 
@@ -36,14 +38,25 @@ Engines = Annotated[str, AfterValidator(check_engines)]
 
 
 def check_volumes(text: str, info: ValidationInfo) -> str:
-    """Check a list of volumes: none may open what Zoe itself keeps, or the socket of an engine."""
+    """Check a list of volumes: none may open what Zoe itself keeps, or the socket of an engine.
+
+    Neither may a link on this machine that leads there.
+    """
     own = [str(info.data[name]) for name in ("data_dir",) if name in info.data]
     for setting in ("docker_engines", "swarm_engines"):
         engines = parse_engines(info.data[setting]) if setting in info.data else ()
-        own += [each.url.removeprefix(SCHEME) for each in engines if each.url.startswith(SCHEME)]
+        own += [each.socket for each in engines if each.socket]
+    own += _resolved(own)
     for volume in parse_volumes(text):
-        if not volume.unsafe and (opened := danger(volume.folder, own)):
-            raise ValueError(
-                f"the volume {volume.name} at {volume.folder} would open {opened} to applications"
-            )
+        for folder in (volume.folder, *_resolved([volume.folder])):
+            if not volume.unsafe and (opened := danger(folder, own)):
+                raise ValueError(
+                    f"the volume {volume.name} at {volume.folder} would open {opened} "
+                    "to applications"
+                )
     return text
+
+
+def _resolved(folders: Iterable[str]) -> list[str]:
+    """Return where folders of this machine lead to."""
+    return [str(Path(folder).resolve()) for folder in folders]

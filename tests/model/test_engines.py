@@ -38,6 +38,8 @@ def test_an_engine_on_another_machine_has_certificates_or_says_that_it_has_none(
         ("Lab_1 unix:///run/docker.sock", "a name and an address"),
         ("lab http://10.0.0.5:2375", "neither a socket"),
         ("lab tcp://10.0.0.5", "neither a socket"),
+        ("lab tcp://10.0.0.5:65536 insecure", "no port from 1 to 65535"),
+        ("lab tcp://10.0.0.5:0 insecure", "no port from 1 to 65535"),
         ("lab tcp://10.0.0.5:2375", "root on that machine"),
         ("lab tcp://10.0.0.5:2375 tls=/etc/lab insecure", "needs either tls="),
         ("lab tcp://10.0.0.5:2375 tls=lab", "tls= is a folder"),

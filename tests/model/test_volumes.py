@@ -32,6 +32,11 @@ def test_a_volume_is_a_name_and_a_folder_and_more() -> None:
         ("a /srv/../etc", "without .."),
         ("a /srv/a writable", "none of read-only"),
         ("a /srv/a users=", "names with commas"),
+        ("a /srv/a users", "names with commas"),
+        ("a /srv/a users=ada users=bob", "the volume a has users twice"),
+        ("a /srv/a read-only read-only", "has read-only twice"),
+        ("a /srv/a read-only=no", "read-only=no is none of read-only"),
+        ("a /etc unsafe=no", "unsafe=no is none of read-only"),
         ("a /srv/a; a /srv/b", "two volumes have the name a"),
     ],
 )
@@ -69,6 +74,10 @@ def test_what_zoe_keeps_is_closed_too(tmp_path: Path) -> None:
     for closed in ("lab", "lab/data/keys", "sockets"):
         with pytest.raises(SettingsInvalid, match="would open"):
             settings(tmp_path / closed)
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "lab")
+    with pytest.raises(SettingsInvalid, match="would open"):
+        settings(tmp_path / "link")
     settings(tmp_path / "datasets")
     assert danger("/runs") == danger("/srv/etc") == "", "names that only begin alike are fine"
 

@@ -96,7 +96,7 @@ def main(folder: str) -> None:
 
 
 def explanations() -> Mapping[str, str]:
-    """Return what each setting means: the text below its field in this module."""
+    """Return what each setting means: the text below its field in settings.py."""
     fields = ast.parse(inspect.getsource(Settings)).body[0]
     assert isinstance(fields, ast.ClassDef)
     return {

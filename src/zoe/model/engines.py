@@ -20,7 +20,8 @@ TCP_SCHEME = "tcp://"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 _ADDRESS = re.compile(r"[A-Za-z0-9.:-]{1,253}")
 _LABEL = re.compile(r"[A-Za-z0-9_./:-]{1,64}")
-_TCP = re.compile(rf"{TCP_SCHEME}([A-Za-z0-9.-]{{1,253}}|\[[0-9A-Fa-f:.]+\]):[0-9]{{1,5}}")
+_TCP = re.compile(rf"{TCP_SCHEME}([A-Za-z0-9.-]{{1,253}}|\[[0-9A-Fa-f:.]+\]):([0-9]{{1,5}})")
+_PORT_MAX = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +69,13 @@ def parse_engines(text: str) -> tuple[EngineSpec, ...]:
 def _engine(words: list[str]) -> EngineSpec:
     if len(words) < 2 or not _NAME.fullmatch(words[0]):
         raise ValueError("an engine is a name and an address, as node1 unix:///run/docker.sock")
-    if not (words[1].startswith(f"{SCHEME}/") or _TCP.fullmatch(words[1])):
+    tcp = _TCP.fullmatch(words[1])
+    if not (words[1].startswith(f"{SCHEME}/") or tcp):
         raise ValueError(
             f"{words[1]} is neither a socket, as unix:///run/docker.sock, nor tcp://<host>:<port>"
         )
+    if tcp and not 1 <= int(tcp[2]) <= _PORT_MAX:
+        raise ValueError(f"{words[1]} has no port from 1 to {_PORT_MAX}")
     engine = EngineSpec(words[0], words[1])
     for word in words[2:]:
         key, equals, value = word.partition("=")

@@ -14,6 +14,8 @@ from zoe.model.zapp import VolumeMount
 
 MAX_VOLUMES = 1000
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_FLAGS = ("read-only", "unsafe")
+_LISTS = ("users", "teams")
 _GUARDED = tuple(
     map(
         PurePosixPath,
@@ -86,9 +88,16 @@ def _volume(words: list[str]) -> VolumeSpec:
     name, folder, *more = words
     if not folder.startswith("/") or ".." in PurePosixPath(folder).parts:
         raise ValueError(f"{folder} is not an absolute folder without ..")
-    options = dict(option.partition("=")[::2] for option in more)
-    if unknown := sorted(options.keys() - {"read-only", "users", "teams", "unsafe"}):
-        raise ValueError(f"{unknown[0]} is none of read-only, users=, teams=, unsafe")
+    options: dict[str, str] = {}
+    for option in more:
+        key, equals, value = option.partition("=")
+        if key not in _LISTS and option not in _FLAGS:
+            raise ValueError(f"{option} is none of read-only, users=, teams=, unsafe")
+        if key in _LISTS and not equals:
+            raise ValueError(f"{key}= is names with commas between")
+        if key in options:
+            raise ValueError(f"the volume {name} has {key} twice")
+        options[key] = value
     volume = VolumeSpec(
         name,
         str(PurePosixPath("/", folder.lstrip("/"))),  # to it, //etc is not in /

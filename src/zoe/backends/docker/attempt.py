@@ -49,7 +49,7 @@ class Attempt:
         told: Told,
     ) -> None:
         self.id = str(container["Id"])
-        self.memory_kills = int(container["State"]["OOMKilled"])
+        self.memory_kills = max(int(container["State"]["OOMKilled"]), note.memory_kills)
         """How many of its processes were killed for memory, as far as somebody saw it."""
         self._engine = engine
         self._note = note
@@ -111,6 +111,15 @@ class Attempt:
         self._change(status=InstanceStatus.STOPPING, ready=False)
         self._begin(self._stop(shrink=shrink))
 
+    def note_memory_kill(self) -> None:
+        """Count one more, also for the next master."""
+        self.memory_kills += 1
+        self._note.memory_kills = self.memory_kills
+        # One that stands by sees it, too: what else is kept may be news of the one that leads.
+        kept = replace(self._notes.find(self._note.key), memory_kills=self.memory_kills)
+        with suppress(Retryable):  # then the next one counts from what it knows
+            self._notes.save(kept)
+
     async def ended(self) -> None:
         """Wait until its end is told."""
         await self._ended.wait()
@@ -132,7 +141,9 @@ class Attempt:
             try:
                 try:
                     await self._output.copy(self._engine, self.id, follow=True)
-                except OSError:  # a full disk must not hide the end
+                except (OSError, Retryable, Refused) as error:
+                    # Neither a full disk nor a log that cannot be read must hide the end.
+                    was_away |= isinstance(error, Unreachable)
                     pause = RETRY_SECONDS
                 found = await self._engine.inspect(self.id)
                 if not found["State"]["Running"]:
@@ -161,8 +172,7 @@ class Attempt:
                     break
             await asyncio.sleep(RETRY_SECONDS)
         else:
-            self._note.not_ready = f"it did not start within {PREPARE_SECONDS:g} s"
-            await self.stop(0, shrink=False)
+            await self._give_up(f"it did not start within {PREPARE_SECONDS:g} s", 0)
             return
         self._inside = _address(found)
         self._change(
@@ -196,17 +206,22 @@ class Attempt:
             await asyncio.sleep(min(left, pause, ready.interval_seconds))
             pause *= 2
         if not self.lives or self._note.kill_at is not None:
-            return None
+            return
         if left > 0:
             self._note.ready = True
             self._change(ready=True)
             with suppress(Retryable):  # the next master asks again
                 self._notes.save(self._note)
-            return None
-        self._note.not_ready = f"it was not ready within {ready.timeout_seconds:g} s: {why}"
+            return
+        why = f"it was not ready within {ready.timeout_seconds:g} s: {why}"
+        await self._give_up(why, NOT_READY_GRACE_SECONDS)
+
+    async def _give_up(self, why: str, grace_seconds: float) -> None:
+        """Stop what did not start, or did not get ready, however long its engine is away."""
+        self._note.not_ready = why
         while not self._ended.is_set() and self._note.kill_at is None:
             try:
-                return await self.stop(NOT_READY_GRACE_SECONDS, shrink=False)
+                return await self.stop(grace_seconds, shrink=False)
             except (Retryable, Refused):
                 await asyncio.sleep(RETRY_SECONDS)
         return None

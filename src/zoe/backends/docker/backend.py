@@ -18,6 +18,7 @@ from zoe.backends.docker.config import (
     WORKSPACE,
     GpuDriver,
     container_config,
+    guarded_by,
     limits_config,
     mounts_config,
     owner_of,
@@ -85,6 +86,7 @@ class DockerBackend:
         self._api_url = api_url
         self._pull = pull
         self._volumes = {volume.name: volume for volume in volumes}
+        self._guarded = guarded_by(data_dir, engines)
         passwords = Passwords(docker_auth or Path.home() / ".docker/config.json")
         self._hosts = {
             spec.name: Host(spec, deployment, passwords, tells_images=pull == "never")
@@ -255,7 +257,8 @@ class DockerBackend:
         event = json.loads(line)
         if event["Action"] == OOM:
             for attempt in self._attempts.values():
-                attempt.memory_kills += attempt.id == event["Actor"]["ID"]
+                if attempt.id == event["Actor"]["ID"]:
+                    attempt.note_memory_kill()
 
     async def _sample(self, host: Host) -> tuple[NodeSample, list[InstanceSample]] | None:
         """Return what one engine tells; None when it does not answer, or nobody named it."""
@@ -380,7 +383,7 @@ class DockerBackend:
         config = container_config(
             self._deployment, instance, service, what, owner, self._gpu_driver, publish=publish
         )
-        config["HostConfig"]["Mounts"] = mounts_config(service, self._volumes)
+        config["HostConfig"]["Mounts"] += mounts_config(service, self._volumes, self._guarded)
         return config
 
     def _lock(self, instance_id: str) -> asyncio.Lock:

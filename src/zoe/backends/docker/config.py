@@ -1,12 +1,13 @@
 """What exactly the engine is asked to create for an attempt."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from zoe.backends.base import Refused, Retryable
 from zoe.backends.docker.names import host_name, labels, network_name
+from zoe.model.engines import EngineSpec
 from zoe.model.execution import Execution, ServiceInstance
 from zoe.model.launch import Launch
 from zoe.model.resources import CORE, Resources
@@ -98,7 +99,7 @@ def container_config(
         "HostConfig": {
             "Init": True,
             "NetworkMode": network,
-            "Binds": [f"{owner.workspace}:{WORKSPACE}"],
+            "Mounts": [_mount(str(owner.workspace), WORKSPACE, read_only=False)],
             "LogConfig": {"Type": LOG_DRIVER, "Config": LOG_OPTIONS},
             "RestartPolicy": {"Name": "no"},
             "CapDrop": ["ALL"],
@@ -149,28 +150,32 @@ def limits_config(limits: Resources, quota_milli: int = 0) -> dict[str, int]:
     }
 
 
+def guarded_by(data_dir: Path, engines: Iterable[EngineSpec]) -> list[str]:
+    """Return what of this deployment no volume may open, beside what is closed anyway."""
+    closed = [data_dir, *(Path(engine.socket) for engine in engines if engine.socket)]
+    return [str(each.resolve()) for each in closed]
+
+
 def mounts_config(
-    service: Service, volumes: Mapping[str, VolumeSpec]
+    service: Service, volumes: Mapping[str, VolumeSpec], guarded: Sequence[str]
 ) -> Sequence[Mapping[str, Any]]:
     """Return how the volumes of a service are mounted; raises Refused for one that opens too much.
 
-    What its folder leads to is looked at here as well as its name: there may be links.
+    What its folder leads to is looked at here as well as its name: there may be links. ``guarded``
+    is what :func:`guarded_by` returns.
     """
     mounts = []
     for mount in service.volumes:
         volume = volumes[mount.name]
         real = str(Path(volume.folder).resolve())
-        if not volume.unsafe and (opened := danger(real)):
+        if not volume.unsafe and (opened := danger(real, guarded)):
             raise Refused(f"the volume {volume.name} leads to {real}, which would open {opened}")
-        mounts.append(
-            {
-                "Type": "bind",
-                "Source": volume.folder,
-                "Target": mount.path,
-                "ReadOnly": volume.read_only or mount.read_only,
-            }
-        )
+        mounts.append(_mount(volume.folder, mount.path, volume.read_only or mount.read_only))
     return mounts
+
+
+def _mount(folder: str, path: str, read_only: bool) -> Mapping[str, Any]:
+    return {"Type": "bind", "Source": folder, "Target": path, "ReadOnly": read_only}
 
 
 def _gpu_config(gpus: Sequence[str], driver: GpuDriver) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """One Docker Engine: its calls, each bounded in time, with errors in words."""
 
 import json
-from asyncio import sleep, timeout
+from asyncio import IncompleteReadError, sleep, timeout
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
 from aiodocker import Docker, DockerError
+from aiohttp.http_exceptions import HttpProcessingError
 
 from zoe.backends.base import Refused, Retryable
 from zoe.backends.docker.connection import connection_to
@@ -20,6 +21,8 @@ CONNECT_SECONDS = 5.0
 LOOK_SECONDS = 10.0
 """For what is asked again and again: whether it answers, and what is there."""
 _CHUNK_BYTES = 64 * 1024
+_FAULT = 3
+"""The stream on which an engine says that it cannot read what it has of an output."""
 _PAUSE_SECONDS = 0.05
 _UNREACHABLE = 900
 """What the library says in place of a status of HTTP when there is no connection."""
@@ -187,7 +190,7 @@ class Engine:
         """Open the output from its beginning: yields (1: stdout, 2: stderr) and bytes."""
         params = {"stdout": "1", "stderr": "1", "follow": "1" if follow else "0"}
         async with self._open(f"containers/{container}/logs", params) as answer:
-            yield frames(answer.content)
+            yield frames(self.name, answer.content)
 
     # Networks.
 
@@ -263,9 +266,14 @@ class Engine:
                     answer.close()
         except DockerError as error:
             raise self._in_words(error) from error
-        except (aiohttp.ClientError, OSError) as error:
+        except aiohttp.ServerTimeoutError as error:
+            raise Unreachable(
+                f"{self.name} at {self.spec.url} did not answer within {CONNECT_SECONDS:g} s",
+                hint="is that machine up, and does nothing between block the port?",
+            ) from error
+        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
             if isinstance(error, TimeoutError):
-                raise
+                raise  # that of who asks
             why = tls_problem(error)
             said = f" at {self.spec.url}: {why}" if why else f" broke off: {error}"
             raise Unreachable(f"{self.name}{said}", hint=TLS_HINT if why else "") from error
@@ -275,7 +283,8 @@ class Engine:
             connector, url = connection_to(self.spec)
             waits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
             self._session = aiohttp.ClientSession(connector=connector, timeout=waits)
-            self._docker = Docker(url, connector=connector, session=self._session)
+            # The library gives each question a timeout of its own, whatever the session has.
+            self._docker = Docker(url, connector=connector, session=self._session, timeout=waits)
         return self._docker
 
     def _in_words(self, error: DockerError) -> Retryable | Refused:
@@ -306,14 +315,23 @@ async def _steps(name: str, content: aiohttp.StreamReader) -> AsyncIterator[dict
         yield step
 
 
-async def frames(content: aiohttp.StreamReader) -> AsyncIterator[tuple[int, bytes]]:
-    """Take apart what has a header of eight bytes before each part: stream, and length."""
+async def frames(name: str, content: aiohttp.StreamReader) -> AsyncIterator[tuple[int, bytes]]:
+    """Take apart what has a header of eight bytes before each part: stream, and length.
+
+    Raises Retryable for what the engine itself says in between, or when it breaks off.
+    """
     while header := await content.read(1):
-        header += await content.readexactly(7)
+        try:
+            header += await content.readexactly(7)
+        except IncompleteReadError as error:
+            raise Unreachable(f"{name}: the output ended within a header") from error
         left = int.from_bytes(header[4:])
+        if header[0] == _FAULT:
+            said = await content.read(min(left, _CHUNK_BYTES))
+            raise Retryable(f"{name}: {said.decode(errors='replace').strip()}")
         while left:
             part = await content.read(min(left, _CHUNK_BYTES))
             if not part:
-                raise aiohttp.ClientPayloadError("the output ended within a part")
+                raise Unreachable(f"{name}: the output ended within a part")
             yield header[0], part
             left -= len(part)

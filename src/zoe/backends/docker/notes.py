@@ -25,6 +25,8 @@ class Note:
     """Why it is being stopped, when it did not get ready in time."""
     never_started: bool = False
     """It was stopped before it started: there is no container, and there will be none."""
+    memory_kills: int = 0
+    """How many of its processes were killed for memory, as far as a master saw it."""
 
     @property
     def key(self) -> Key:

@@ -132,7 +132,10 @@ class Group:
         return _number(_read(folder / "cpuacct.usage")) / 1e9
 
     def pids(self, *, everywhere: bool = True) -> set[int]:
-        """Return its processes: of every hierarchy, as one may be about to enter the next."""
+        """Return its processes: of every hierarchy, as one may be about to enter the next.
+
+        Not ``everywhere``: only those that count for its memory.
+        """
         found: set[int] = set()
         for folder in self._folders.values() if everywhere else (self._folder("memory"),):
             for path in (folder, *_below(folder)):

@@ -8,7 +8,7 @@ from pathlib import Path
 from zoe.backends.base import Refused, Retryable
 from zoe.backends.docker.attempt import RETRY_SECONDS
 from zoe.backends.docker.backend import DockerBackend
-from zoe.backends.docker.config import GpuDriver
+from zoe.backends.docker.config import GpuDriver, guarded_by
 from zoe.backends.docker.host import Host
 from zoe.backends.docker.names import EXECUTION
 from zoe.backends.swarm.managing import ManagingEngine
@@ -63,6 +63,7 @@ class SwarmBackend(DockerBackend):
             api_url=api_url,
             volumes=volumes,
         )
+        self._guarded = guarded_by(data_dir, engines)
         self._named = {spec.name: spec for spec in engines}
         self._swarm = Swarm(ManagingEngine(engines[0], deployment), deployment)
         self._tidy_at = 0.0

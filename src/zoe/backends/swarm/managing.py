@@ -51,7 +51,7 @@ class ManagingEngine(Engine):
         """Open the output of a service, as :meth:`output` does; what is followed never ends."""
         params = {"stdout": "1", "stderr": "1", "follow": "1" if follow else "0"}
         async with self._open(f"services/{service}/logs", params) as answer:
-            yield frames(answer.content)
+            yield frames(self.name, answer.content)
 
     async def create_network(self, name: str, labels: Mapping[str, str]) -> None:
         """Create a network over all nodes, unless it is there."""

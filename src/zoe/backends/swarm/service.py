@@ -53,7 +53,7 @@ def service_spec(
         "Env": environment,
         "Dir": container.get("WorkingDir", ""),
         "User": container["User"],
-        "Mounts": [*map(_mount, host["Binds"]), *host.get("Mounts", ()), *_shared_memory(host)],
+        "Mounts": [*host["Mounts"], *_shared_memory(host)],
         "StopGracePeriod": round(grace_seconds * _NANO),
         "Init": host["Init"],
         "CapabilityDrop": host["CapDrop"],
@@ -96,11 +96,6 @@ def on_node(spec: Mapping[str, Any], node_id: str, image: str) -> dict[str, Any]
             "Placement": {**task["Placement"], "Constraints": [node_constraint(node_id)]},
         },
     }
-
-
-def _mount(bind: str) -> dict[str, Any]:
-    source, target, *options = bind.split(":")
-    return {"Type": "bind", "Source": source, "Target": target, "ReadOnly": options == ["ro"]}
 
 
 def _shared_memory(host: Mapping[str, Any]) -> list[dict[str, Any]]:
