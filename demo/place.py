@@ -15,7 +15,12 @@ NODE = "demo-node"
 CORES, MEMORY = "2", "4GiB"
 """The same room on every machine."""
 BUILD_SECONDS = 900.0
+LOOK_SECONDS = 60.0
 SOCKET = f"{SCHEME}/var/run/docker.sock"
+
+
+class DemoFailed(Exception):
+    """Something did not come as it should."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,10 @@ class Place:
         if not self.engine:
             return []
         mine = f"label=zoe.deployment={deployment}"
-        return _docker(self.engine, "ps", "-aq", "--filter", mine).stdout.split()
+        found = _docker(self.engine, "ps", "-aq", "--filter", mine, seconds=LOOK_SECONDS)
+        if found.returncode:
+            raise DemoFailed(f"`docker ps` at {self.engine} failed: {found.stderr.strip()}")
+        return found.stdout.split()
 
 
 def choose(framework: Path) -> Place:
@@ -47,9 +55,9 @@ def choose(framework: Path) -> Place:
     file = framework / "framework.yaml"
     parameters = read_outline(file.read_text(), file=str(file)).parameters
     (image,) = [str(one.default) for one in parameters if one.name == "image"]
-    if _docker(engine, "image", "inspect", image).returncode:
+    if _docker(engine, "image", "inspect", image, seconds=LOOK_SECONDS).returncode:
         print(f"$ docker build -t {image} {framework}   (once, for some minutes)", flush=True)
-        built = _docker(engine, "build", "-t", image, str(framework))
+        built = _docker(engine, "build", "-t", image, str(framework), seconds=BUILD_SECONDS)
         if built.returncode:
             print(built.stdout[-2000:] + built.stderr[-2000:])
             return _processes(f"{image} could not be built")
@@ -70,12 +78,18 @@ def _processes(why: str) -> Place:
     return Place(settings, f"as processes; Docker is not used: {why}")
 
 
-def _docker(engine: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["docker", "-H", engine, *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=BUILD_SECONDS,
-        check=False,
-    )
+def _docker(engine: str, *arguments: str, seconds: float) -> subprocess.CompletedProcess[str]:
+    """Run the command; one that takes too long is ended, and has failed."""
+    command = ["docker", "-H", engine, *arguments]
+    try:
+        return subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        why = f"`docker {arguments[0]}` took more than {seconds:g} s"
+        return subprocess.CompletedProcess(command, returncode=1, stdout="", stderr=why)

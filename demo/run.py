@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 import psutil
-from place import Place, choose
+from place import DemoFailed, Place, choose
 from timeline import draw, of_execution
 
 from zoe.client import RequestFailed, Zoe
@@ -43,10 +43,6 @@ SETTINGS = {
     "ZOE_MASTER_ENDPOINT": "tcp://127.0.0.1:0",
     "ZOE_STOP_GRACE_SECONDS": "3",  # a Dask worker that sees its scheduler go first may hang
 }
-
-
-class DemoFailed(Exception):
-    """Something did not come as it should."""
 
 
 def say(text: str) -> None:
@@ -269,8 +265,11 @@ def main() -> int:
             show_everything()
         wait_for(lambda: not left_of(place), "everything to be gone", 20)
     except (DemoFailed, ZoeError) as failure:
-        left = ", ".join(left_of(place)) or "nothing"
         print(f"\nThe demo failed: {failure}", file=sys.stderr)
+        try:
+            left = ", ".join(left_of(place)) or "nothing"
+        except DemoFailed as unknown:
+            left = f"nobody knows what, as {unknown}"
         print(f"Left: {left}. Files are in .demo.", file=sys.stderr)
         return 1
     print(f"\nDone in {time.monotonic() - began:.0f} s, and nothing is left.")

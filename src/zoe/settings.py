@@ -25,6 +25,8 @@ from zoe.setting_checks import ALL, Engines, check_gpus, check_memory, check_vol
 
 SECRETS = frozenset({"database_url", "token"})
 """Settings that are never shown."""
+CONTAINERS = ("docker", "swarm")
+"""The back-ends whose instances outlive every program of ours."""
 
 
 class Settings(BaseModel):
@@ -165,8 +167,12 @@ class Settings(BaseModel):
     @property
     def engines(self) -> tuple[EngineSpec, ...]:
         """The Docker Engines of the back-end."""
-        is_swarm = self.backend == "swarm"
-        return parse_engines(self.swarm_engines if is_swarm else self.docker_engines)
+        return parse_engines(self.engines_text)
+
+    @property
+    def engines_text(self) -> str:
+        """The setting that names them."""
+        return self.swarm_engines if self.backend == "swarm" else self.docker_engines
 
     @property
     def volume_specs(self) -> tuple[VolumeSpec, ...]:

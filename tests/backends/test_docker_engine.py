@@ -17,6 +17,7 @@ from zoe.backends.docker.engine import Engine, Unreachable
 from zoe.backends.docker.names import ATTEMPT, GPUS, INSTANCE, READY, SHRINK
 from zoe.backends.docker.notes import Note, Notes
 from zoe.backends.docker.output import Output
+from zoe.backends.docker.stats import sample_engine
 from zoe.model.engines import EngineSpec, parse_engines
 
 KEY = ("1/f.s/0", 1)
@@ -45,11 +46,14 @@ class Answers:
     def __init__(self) -> None:
         self.output = b""
         self.events = b""
-        self.looks = [container()]
+        self.stats = dict[str, Any]()
+        self.looks: list[Any] = [container()]
         """The last one again and again."""
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         what = request.path.rpartition("/")[2]
+        if what == "stats":
+            return web.json_response(self.stats[request.path.split("/")[-2]])
         if what == "version":
             return web.json_response({"ApiVersion": "1.43"})
         if what in ("logs", "events"):
@@ -195,3 +199,17 @@ def test_a_note_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     del written["memory_kills"]
     file.write_text(json.dumps(written))
     assert notes.find(KEY) == Note(*KEY, ready=True)
+
+
+async def test_the_work_of_a_node_is_told_only_when_all_of_it_is_known(
+    engine: Engine, answers: Answers
+) -> None:
+    busy = {"memory_stats": {"usage": 1}, "cpu_stats": {"cpu_usage": {"total_usage": 10**9}}}
+    answers.looks = [{"Name": "far", "MemTotal": 8}, [{"Id": "a"}, {"Id": "b"}]] * 2
+    answers.stats = {"a": busy, "b": busy}
+    node, _ = await sample_engine(engine, {})
+    assert node.core_seconds == 2
+    answers.stats = {"a": busy}  # what is asked of the other is a fault of the server
+    node, _ = await sample_engine(engine, {})
+    assert node.core_seconds is None
+    assert node.memory_bytes == 1

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from zoe.backends.base import Refused
+from zoe.backends.docker.engine import Engine
+from zoe.backends.docker.pulls import CannotPull, Pulls
 from zoe.backends.docker.registries import ImageName, Passwords, image_name
+from zoe.model.engines import EngineSpec
 
 
 @pytest.mark.parametrize(
@@ -62,6 +65,18 @@ def test_a_broken_file_is_said(tmp_path: Path, text: str) -> None:
     file.write_text(text)
     with pytest.raises(Refused, match=r"config\.json"):
         Passwords(file).header("r.io")
+
+
+async def test_without_its_passwords_no_registry_is_asked(tmp_path: Path) -> None:
+    """It is final, and no word of it is taken for that of a registry, as `denied` is."""
+    file = tmp_path / "denied.json"
+    file.write_text("{")
+    engine = Engine(EngineSpec("lab", f"unix://{tmp_path}/none"), "test")
+    said: list[str] = []
+    with pytest.raises(CannotPull, match=r"pulled on lab: .*denied\.json cannot be read") as raised:
+        await Pulls(engine, Passwords(file)).pull("r.io/a", said.append)
+    assert "docker login" not in str(raised.value)
+    assert said == ["waits until lab has pulled r.io/a"], "it is tried once"
 
 
 @pytest.mark.parametrize("text", ["[]", '{"auths": 7}', '{"auths": {"r.io": 7}}'])

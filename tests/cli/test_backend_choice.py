@@ -5,7 +5,7 @@ import socketserver
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -23,9 +23,8 @@ class Server(socketserver.ThreadingUnixStreamServer):
         return request, ("local", 0)
 
 
-@contextmanager
-def engine_that_says(folder: Path, version: object) -> Iterator[str]:
-    """Answer every question on a socket with the same."""
+def always(version: object) -> type[BaseHTTPRequestHandler]:
+    """Answer every question with the same."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -38,16 +37,28 @@ def engine_that_says(folder: Path, version: object) -> Iterator[str]:
         def log_message(self, format: str, *arguments: object) -> None:
             """Say nothing."""
 
-    path = folder / "docker.sock"
-    with Server(str(path), Answer) as server:
+    return Answer
+
+
+@contextmanager
+def serving(server: socketserver.BaseServer) -> Iterator[None]:
+    with server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
-            yield f"unix://{path}"
+            yield
         finally:
             server.shutdown()
             thread.join()
-            path.unlink()
+
+
+@contextmanager
+def engine_that_says(folder: Path, version: object) -> Iterator[str]:
+    """Answer every question on a socket with the same."""
+    path = folder / "docker.sock"
+    with serving(Server(str(path), always(version))):
+        yield f"unix://{path}"
+    path.unlink()
 
 
 Loaded = tuple[Settings, dict[str, Origin]]
@@ -56,6 +67,16 @@ Loaded = tuple[Settings, dict[str, Origin]]
 def loaded(folder: Path, **settings: object) -> Loaded:
     found, origins = load_settings({"data_dir": folder / "data", **settings}, {}, ())
     return found, dict(origins)
+
+
+def test_an_engine_without_tls_is_taken_where_that_is_meant(tmp_path: Path) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), always(GOOD))
+    with serving(server):
+        engines = f"lab tcp://127.0.0.1:{server.server_port} insecure"
+        settings, origins = loaded(tmp_path, docker_engines=engines)
+        chosen, why = choose(settings, origins, {})
+    assert (chosen.backend, chosen.docker_engines) == ("docker", engines)
+    assert "without TLS" in why
 
 
 def test_docker_is_taken_where_it_answers(tmp_path: Path) -> None:

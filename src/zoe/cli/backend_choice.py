@@ -52,7 +52,7 @@ def choose(
         return settings, "as it was started before"
     text, whose = _default_engines(settings, origins, environ)
     for finding in map(engine_finding, parse_engines(text)):
-        if not finding.ok:
+        if not finding.is_usable:
             return settings, f"{whose} is not used: {finding.found}"
     return settings.model_copy(update={"backend": "docker", "docker_engines": text}), finding.found
 
@@ -72,6 +72,12 @@ def note_end(settings: Settings) -> None:
     """Write down that none do any more, if any did."""
     if _read(settings):
         _write(settings, ended=True)
+
+
+def may_run(settings: Settings) -> bool:
+    """Whether the deployment was started, and nobody has ended its applications since."""
+    before = _read(settings)
+    return before is not None and not before.ended
 
 
 def _default_engines(

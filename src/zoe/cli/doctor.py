@@ -15,7 +15,7 @@ from zoe.cli.ports import port_problem
 from zoe.client import RequestFailed, Zoe
 from zoe.client.credentials import credentials
 from zoe.model.errors import ZoeError
-from zoe.settings import Origin, Settings
+from zoe.settings import CONTAINERS, Origin, Settings
 
 DISK_MIN_BYTES = 1024**3
 CLOCK_MAX_SECONDS = 5.0
@@ -29,9 +29,9 @@ def examine(settings: Settings, origins: Mapping[str, Origin]) -> list[Finding]:
     if local:
         settings, chosen = _backend(settings, origins)
         findings += [chosen, _setpriv(), _postgres(settings), _folder(settings), _disk(settings)]
-        if settings.backend in ("docker", "swarm"):
+        if settings.backend in CONTAINERS:
             findings += [engine_finding(engine) for engine in settings.engines]
-            if settings.backend == "swarm" and findings[-len(settings.engines)].ok:
+            if settings.backend == "swarm" and findings[-len(settings.engines)].is_usable:
                 findings += swarm_findings(settings.engines)
         else:
             findings += [_cgroups()]

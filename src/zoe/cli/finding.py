@@ -12,3 +12,8 @@ class Finding:
     found: str
     try_: str = ""
     needed: bool = True
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether Zoe works with it, though it may be better."""
+        return self.ok or not self.needed

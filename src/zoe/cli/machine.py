@@ -149,7 +149,7 @@ def doctor(
         answer = [asdict(finding) for finding in findings]
         write(as_json_or_yaml(answer, Format.JSON if as_json else output))
     elif output is Format.NAME:
-        broken = (each.what for each in findings if each.needed and not each.ok)
+        broken = (each.what for each in findings if not each.is_usable)
         write("\n".join(broken))
     else:
         for finding in findings:
@@ -159,7 +159,7 @@ def doctor(
             write(f"{mark}  {finding.what}: {finding.found}")
             if not finding.ok and finding.try_:
                 write(f"      {finding.try_}")
-    if not all(finding.ok for finding in findings if finding.needed):
+    if not all(finding.is_usable for finding in findings):
         raise typer.Exit(1)
 
 

@@ -25,7 +25,7 @@ from zoe.cli.supervisor import Child, Patience, Program, ending, rotate, tail
 from zoe.client import AsyncZoe, Unreachable
 from zoe.client.credentials import Credentials, address, keep, kept
 from zoe.model.errors import ZoeError
-from zoe.settings import Settings, to_environment
+from zoe.settings import CONTAINERS, Settings, to_environment
 
 READY_SECONDS = 60.0
 """How long everything together may take to become ready; the first start makes a database."""
@@ -33,10 +33,6 @@ DOWN_SECONDS = 45.0
 KEEP_SIGNAL = signal.SIGUSR1
 """Asks `zoe up` to end and to leave the applications running."""
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, KEEP_SIGNAL)
-
-
-CONTAINERS = ("docker", "swarm")
-"""The back-ends whose instances outlive every program of ours."""
 
 
 class UpFailed(ZoeError):
@@ -139,11 +135,9 @@ class Programs:
             *("--data-dir", str(self.settings.data_dir)),
         )
         if self.settings.backend in CONTAINERS:
-            name = self.settings.backend
-            is_swarm = name == "swarm"
-            engines = self.settings.swarm_engines if is_swarm else self.settings.docker_engines
-            module = f"zoe.backends.{name}.shutdown"
-            return self._python("shutdown", module, *which, "--engines", engines)
+            module = f"zoe.backends.{self.settings.backend}.shutdown"
+            engines = ("--engines", self.settings.engines_text)
+            return self._python("shutdown", module, *which, *engines)
         return self._python("agent-shutdown", "zoe.backends.process.shutdown", *which)
 
     def keep_database_url(self, url: str) -> None:
@@ -390,4 +384,9 @@ def down(settings: Settings, *, keep_applications: bool) -> bool:
                 hint=f"see {settings.logs_dir}; `kill -9 {running.pid}` ends it for certain.",
             )
         time.sleep(0.05)
+    if not keep_applications and backend_choice.may_run(settings):
+        raise UpFailed(
+            f"Zoe has ended, and not all of its applications: see {settings.logs_dir}",
+            hint="`zoe down` again ends them once what runs them answers.",
+        )
     return True

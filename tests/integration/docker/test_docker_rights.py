@@ -79,11 +79,10 @@ async def test_a_link_to_what_is_closed_is_refused(world: DockerWorld, tmp_path:
     await backend.open()
     with pytest.raises(Refused, match="leads to /etc, which would open /etc"):
         await start(backend, service)
-    for closed in (world.data_dir, Path(world.engine.url.removeprefix("unix://"))):
-        (tmp_path / "link").unlink()
-        (tmp_path / "link").symlink_to(closed)
-        with pytest.raises(Refused, match=f"which would open {closed.resolve()}"):
-            await start(backend, service)
+    (tmp_path / "link").unlink()
+    (tmp_path / "link").symlink_to(world.logs_dir)
+    with pytest.raises(Refused, match=f"which would open {world.data_dir.resolve()}"):
+        await start(backend, service)
     (tmp_path / "link").unlink()
     (tmp_path / "link").symlink_to("/etc")
     meant = world.backend(volumes=[VolumeSpec("link", str(tmp_path / "link"), unsafe=True)])

@@ -78,6 +78,21 @@ def test_down_ends_the_containers_or_keeps_them(deployment: Deployment, engine: 
     assert not running(engine)
 
 
+def test_down_says_what_it_could_not_end(deployment: Deployment, engine: TestEngine) -> None:
+    deployment.zoe("up", "--detach", "--backend", "docker")
+    deployment.zoe("submit", "small.yaml", "--set", "file=never")
+    until(lambda: running(engine))
+    engine.kill()
+    try:
+        deployment.zoe("down", "--yes", code=1)
+    finally:
+        engine.start()
+    assert "lab cannot be reached" in (deployment.data_dir / "logs/shutdown.log").read_text()
+    assert running(engine)
+    deployment.zoe("down", "--yes")
+    assert not running(engine)
+
+
 def test_a_pull_is_told_and_outlives_the_master(
     deployment: Deployment, engine: TestEngine, tmp_path: Path
 ) -> None:

@@ -120,8 +120,10 @@ async def test_commands_run_inside(world: SwarmWorld, backend: SwarmBackend) -> 
 
 
 async def test_volumes_are_folders_of_the_nodes(world: SwarmWorld, tmp_path: Path) -> None:
-    (tmp_path / "numbers").write_text("1 2 3\n")
-    backend = world.backend(volumes=[VolumeSpec("datasets", str(tmp_path), read_only=True)])
+    folder = tmp_path / "datasets"
+    folder.mkdir()
+    (folder / "numbers").write_text("1 2 3\n")
+    backend = world.backend(volumes=[VolumeSpec("datasets", str(folder), read_only=True)])
     await backend.open()
     service = world.service(SLEEPS, volumes=(VolumeMount("datasets", "/data"),))
     script = "cat /data/numbers; touch /data/made || echo refused"

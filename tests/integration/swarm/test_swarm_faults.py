@@ -21,7 +21,7 @@ from backend_worlds import (
     start,
 )
 from container_worlds import SwarmWorld
-from swarm_engines import WORKERS
+from swarm_engines import MANAGER, WORKERS
 from zoe.backends.base import Retryable
 from zoe.backends.swarm.backend import SwarmBackend
 from zoe.model.cluster import NodeStatus
@@ -114,6 +114,15 @@ async def test_while_the_manager_is_away_nothing_is_lost(
     await backend.stop(instance.id, 1, grace_seconds=5, shrink=False)
     assert (await end_of(backend, instance)).signal == 15
     assert output(world, instance) == "up\n"
+
+
+async def test_where_the_engine_of_a_node_is_away_the_swarm_ends_it(world: SwarmWorld) -> None:
+    manager = EngineSpec(MANAGER, world.swarm.manager.url)
+    backend = world.backend(engines=[manager, EngineSpec(NODE, f"unix://{world.folder}/none")])
+    await backend.open()
+    _, instance = await run(world, backend)
+    await backend.stop(instance.id, 1, grace_seconds=5, shrink=False)
+    assert (await end_of(backend, instance)).reason is ExitReason.STOPPED
 
 
 async def test_an_engine_that_is_no_manager_is_said(world: SwarmWorld) -> None:

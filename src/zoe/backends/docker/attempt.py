@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -314,6 +314,23 @@ class Attempt:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def stop_all(attempts: Iterable[Attempt], grace_seconds: float) -> set[str]:
+    """Stop several and wait for their ends; return the nodes whose engines do not answer."""
+    stopped, away = [], set[str]()
+    for attempt in attempts:
+        if attempt.seen.node in away:
+            continue
+        try:
+            await attempt.stop(grace_seconds, shrink=False)
+        except (Retryable, Refused):
+            away.add(attempt.seen.node)
+        else:
+            stopped.append(attempt)
+    for attempt in stopped:
+        await attempt.ended()
+    return away
 
 
 def _status(stopping: bool, prepares: bool) -> InstanceStatus:

@@ -12,7 +12,7 @@ from typing import Literal
 from weakref import WeakValueDictionary
 
 from zoe.backends.base import Refused, Retryable
-from zoe.backends.docker.attempt import RETRY_SECONDS, Attempt, never_started
+from zoe.backends.docker.attempt import RETRY_SECONDS, Attempt, never_started, stop_all
 from zoe.backends.docker.claims import check_claims
 from zoe.backends.docker.config import (
     WORKSPACE,
@@ -26,7 +26,7 @@ from zoe.backends.docker.config import (
 )
 from zoe.backends.docker.engine import OOM, Body, NotThere
 from zoe.backends.docker.host import Host, NoImage
-from zoe.backends.docker.names import Key, host_name, key_of
+from zoe.backends.docker.names import Key, execution_of, host_name, key_of
 from zoe.backends.docker.notes import Note, Notes
 from zoe.backends.docker.output import Output
 from zoe.backends.docker.pending import Pending
@@ -122,14 +122,19 @@ class DockerBackend:
             await host.engine.close()
 
     async def shutdown(self, *, grace_seconds: float) -> None:
-        """Stop every attempt and wait for their ends, which the next master will find."""
+        """Stop every attempt and wait for their ends, which the next master will find.
+
+        Raises Retryable, when all others have ended, where an engine does not answer.
+        """
+        away = {name for name, host in self._hosts.items() if not host.is_reachable}
         for pending in list(self._pending.values()):
             await pending.give_up()
-        living = [attempt for attempt in self._attempts.values() if attempt.lives]
-        for attempt in living:
-            await attempt.stop(grace_seconds, shrink=False)
-        for attempt in living:
-            await attempt.ended()
+        living = [each for each in self._attempts.values() if each.lives]
+        if away := away | await stop_all(living, grace_seconds):
+            raise Retryable(
+                f"{', '.join(sorted(away))} cannot be reached: what runs there goes on",
+                hint="`zoe down` ends it once it answers again.",
+            )
 
     async def start(self, execution: Execution, instance: ServiceInstance) -> None:
         """Start this attempt; Refused when no engine will ever run it, in words."""
@@ -169,7 +174,7 @@ class DockerBackend:
                 self._never_started[key] = never_started(note)
                 self._watchers.tell(self._never_started[key])
                 if pending := self._pending.pop(key, None):
-                    await self._drop_network(self._hosts[pending.seen.node], _execution_of(key))
+                    await self._drop_network(self._hosts[pending.seen.node], execution_of(key))
 
     async def resize(self, instance_id: str, attempt: int, limits: Resources) -> None:
         """Give a running container other limits."""
@@ -192,7 +197,7 @@ class DockerBackend:
                 self._removed.append(found.id)
             self._attempts.pop(key, None)
             self._pending.pop(key, None)
-            await self._drop_network(host, _execution_of(key))
+            await self._drop_network(host, execution_of(key))
         self._never_started.pop(key, None)
         self._notes.remove(key)
 
@@ -351,7 +356,7 @@ class DockerBackend:
     def _executions(self, host: Host) -> set[int]:
         """Return the executions that have attempts on a host."""
         return {
-            _execution_of((attempt.seen.instance_id, attempt.seen.attempt))
+            execution_of((attempt.seen.instance_id, attempt.seen.attempt))
             for attempt in self._known()
             if attempt.seen.node == host.engine.name
         }
@@ -389,7 +394,3 @@ class DockerBackend:
     def _lock(self, instance_id: str) -> asyncio.Lock:
         """Return what lets calls about one instance happen one after the other."""
         return self._locks.setdefault(instance_id, asyncio.Lock())
-
-
-def _execution_of(key: Key) -> int:
-    return int(key[0].partition("/")[0])

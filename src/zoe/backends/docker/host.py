@@ -10,12 +10,12 @@ from typing import Any
 from zoe.backends.base import Refused, Retryable
 from zoe.backends.docker.engine import Body, Engine, NotThere, Taken, Unreachable
 from zoe.backends.docker.names import (
-    ATTEMPT,
     DEPLOYMENT,
     EXECUTION,
-    INSTANCE,
     Key,
     container_name,
+    execution_of,
+    is_of,
     is_whole,
     network_name,
 )
@@ -85,7 +85,7 @@ class Host:
             try:
                 await self._machine.look()
                 for execution_id in list(self._unused):
-                    await self._try_remove_network(execution_id)
+                    await self.try_remove_network(execution_id)
             except (Retryable, Refused) as error:
                 self._why = str(error)
         return self._machine.unreachable(self._why) if self._why else self._machine.node
@@ -95,7 +95,7 @@ class Host:
 
         Raises Refused and Retryable; then nothing is left, unless the engine does not answer.
         """
-        async with self._network(int(key[0].partition("/")[0])), self._free:
+        async with self._network(execution_of(key)), self._free:
             container, is_new = await self._create(
                 container_name(self._deployment, key), key, config
             )
@@ -132,12 +132,13 @@ class Host:
         """
         self._unused.add(execution_id)
         for _ in range(NETWORK_TRIES if self.is_reachable else 0):
-            await self._try_remove_network(execution_id)
+            await self.try_remove_network(execution_id)
             if execution_id not in self._unused:
                 return
             await asyncio.sleep(NETWORK_PAUSE_SECONDS)
 
-    async def _try_remove_network(self, execution_id: int) -> None:
+    async def try_remove_network(self, execution_id: int) -> None:
+        """Remove the network of an execution, unless something is in it or about to be."""
         async with self._network_lock:
             try:
                 if not self._using[execution_id]:
@@ -166,9 +167,7 @@ class Host:
                 f"{self.engine.name} has no image {config['Image']}",
                 hint="pull or build it on that machine.",
             ) from error
-        labels = found["Config"]["Labels"] or {}
-        wanted = (self._deployment, key[0], str(key[1]))
-        if tuple(map(labels.get, (DEPLOYMENT, INSTANCE, ATTEMPT))) != wanted:
+        if not is_of(found["Config"]["Labels"], self._deployment, key):
             raise Refused(
                 f"{self.engine.name} has another container called {name}, not of this deployment",
                 hint="rename or remove it, or give this deployment another name.",

@@ -19,6 +19,11 @@ Key = tuple[str, int]
 """The id of an instance, and the number of the attempt."""
 
 
+def execution_of(key: Key) -> int:
+    """Return the execution that an attempt belongs to."""
+    return int(key[0].partition("/")[0])
+
+
 def container_name(deployment: str, key: Key) -> str:
     """Return the name of the container of an attempt: ``zoe-lab-17.spark.worker.3.1``."""
     return f"zoe-{deployment}-{key[0].replace('/', '.')}.{key[1]}"
@@ -39,7 +44,7 @@ def labels(deployment: str, key: Key, what: Launch, gpus: tuple[str, ...]) -> di
     """Return what a later master must know of an attempt, as labels of its container."""
     return {
         DEPLOYMENT: deployment,
-        EXECUTION: key[0].partition("/")[0],
+        EXECUTION: str(execution_of(key)),
         INSTANCE: key[0],
         ATTEMPT: str(key[1]),
         GPUS: ",".join(gpus),
@@ -51,6 +56,12 @@ def labels(deployment: str, key: Key, what: Launch, gpus: tuple[str, ...]) -> di
 def is_whole(labelled: Mapping[str, str]) -> bool:
     """Whether a container has all our labels: a person can make one with only some."""
     return labelled.keys() >= {EXECUTION, INSTANCE, ATTEMPT, GPUS, READY, SHRINK}
+
+
+def is_of(labelled: Mapping[str, str] | None, deployment: str, key: Key) -> bool:
+    """Whether a container with these labels is that of an attempt, or only has its name."""
+    wanted = (deployment, key[0], str(key[1]))
+    return tuple(map((labelled or {}).get, (DEPLOYMENT, INSTANCE, ATTEMPT))) == wanted
 
 
 def key_of(labelled: Mapping[str, str]) -> Key:

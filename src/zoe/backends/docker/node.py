@@ -1,17 +1,18 @@
 """The machine of an engine as a node: what it has, what others use of it, which images it has."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from zoe.backends.docker.config import SHARES_OF_CORE
-from zoe.backends.docker.engine import Engine, NotThere
+from zoe.backends.docker.engine import Body, Engine, NotThere
 from zoe.backends.docker.names import DEPLOYMENT
+from zoe.backends.docker.registries import HUB, registry_of
 from zoe.model.cluster import Node, NodeStatus
 from zoe.model.engines import EngineSpec
 from zoe.model.resources import CORE, Resources
 
-_HUB = "docker.io/"
+_HUB = f"{HUB}/"
 _LIBRARY = "library/"
 _LATEST = ":latest"
 _NANO = 10**9
@@ -42,12 +43,7 @@ class Machine:
         )
 
     async def _images(self) -> frozenset[str]:
-        return frozenset(
-            name
-            for image in await self._engine.images()
-            for tag in (*(image["RepoTags"] or ()), *(image["RepoDigests"] or ()))
-            for name in names_of_image(tag)
-        )
+        return frozenset(ids_by_name(await self._engine.images()))
 
     def unreachable(self, why: str) -> Node:
         """Return the node as it was, marked as one that nobody reaches."""
@@ -90,14 +86,23 @@ def limits_of(host_config: Mapping[str, Any]) -> Resources:
     return Resources(cores_milli, host_config["Memory"], gpus)
 
 
+def ids_by_name(images: Iterable[Body]) -> dict[str, str]:
+    """Return what images an engine has, by every name that they can be asked for."""
+    return {
+        name: str(image["Id"])
+        for image in images
+        for tag in (*(image["RepoTags"] or ()), *(image["RepoDigests"] or ()))
+        for name in names_of_image(tag)
+    }
+
+
 def names_of_image(tag: str) -> set[str]:
     """Return every way to write the name of an image that the engine calls ``tag``."""
     short = tag.removeprefix(_HUB).removeprefix(_LIBRARY)
     names = {tag, short}
-    first, slash, _ = short.partition("/")
-    if not slash:
+    if "/" not in short:
         names |= {_LIBRARY + short, _HUB + short, _HUB + _LIBRARY + short}
-    elif "." not in first and ":" not in first and first != "localhost":
+    elif not registry_of(short):
         names.add(_HUB + short)
     return names | {name.removesuffix(_LATEST) for name in names}
 

@@ -2,11 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from zoe.backends.base import Refused, Retryable
 from zoe.backends.docker.engine import Engine, Unreachable
-from zoe.backends.docker.registries import Passwords, image_name
+from zoe.backends.docker.registries import ImageName, Passwords, image_name
 
 PULL_TRIES = 6
 """How often a registry that does not answer, or breaks off, is asked for an image."""
@@ -72,10 +72,14 @@ class _Pull:
         self.task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
-        tried = 0
+        name, tried = image_name(self._image), 0
+        try:
+            headers = self._passwords.header(name.registry)
+        except Refused as error:  # no registry has said so: a later time is no better
+            raise CannotPull(f"{self._cannot()}: {error}") from error
         while True:
             try:
-                return await self._try()
+                return await self._try(name, headers)
             except Unreachable:
                 self._say("; the engine does not answer")
                 await asyncio.sleep(RETRY_SECONDS)  # that says nothing of the registry
@@ -91,14 +95,12 @@ class _Pull:
             )
             await asyncio.sleep(pause)
         again = f" (tried {tried} times)" if tried > 1 else ""
-        raise CannotPull(
-            f"the image {self._image} cannot be pulled on {self._engine.name}: "
-            f"{why}{again}{self._hint(why)}"
-        )
+        raise CannotPull(f"{self._cannot()}: {why}{again}{self._hint(why)}")
 
-    async def _try(self) -> None:
-        name = image_name(self._image)
-        headers = self._passwords.header(name.registry)
+    def _cannot(self) -> str:
+        return f"the image {self._image} cannot be pulled on {self._engine.name}"
+
+    async def _try(self, name: ImageName, headers: Mapping[str, str]) -> None:
         waiting, done, told = set[str](), set[str](), time.monotonic()
         try:
             async with (

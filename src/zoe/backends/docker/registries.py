@@ -33,11 +33,15 @@ def image_name(image: str) -> ImageName:
     repository, at, version = image.partition("@")
     folder, slash, last = repository.rpartition("/")
     last, _, tag = last.partition(":")
-    first, has_folders, _ = repository.partition("/")
-    is_host = has_folders and ("." in first or ":" in first or first == "localhost")
     return ImageName(
-        first if is_host else HUB, folder + slash + last, version if at else tag or "latest"
+        registry_of(repository) or HUB, folder + slash + last, version if at else tag or "latest"
     )
+
+
+def registry_of(repository: str) -> str:
+    """Return the host that the name of an image begins with; empty: it names none."""
+    first, slash, _ = repository.partition("/")
+    return first if slash and ("." in first or ":" in first or first == "localhost") else ""
 
 
 class Passwords:

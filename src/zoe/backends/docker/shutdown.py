@@ -22,7 +22,10 @@ async def shut_down(
     grace_seconds: float,
     kind: type[DockerBackend] = DockerBackend,
 ) -> None:
-    """Stop everything with this grace; how it ended is kept for the next master."""
+    """Stop everything with this grace; how it ended is kept for the next master.
+
+    Raises ZoeError when something may go on: it takes too long, or its engine does not answer.
+    """
     backend = kind(
         deployment,
         data_dir,
@@ -59,7 +62,7 @@ def main(kind: type[DockerBackend] = DockerBackend) -> int:
             )
         )
     except ZoeError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{error}\n{error.hint}\n" if error.hint else f"{error}\n")
         return 1
     return 0
 

@@ -33,7 +33,7 @@ async def sample_engine(
     everybody = set[str]()
     if not is_here:
         everybody = {each["Id"] for each in await engine.containers(foreign=True)}
-    answers = await _stats(engine, everybody | containers.keys())
+    answers, missed = await _stats(engine, everybody | containers.keys())
     samples = [
         _sample(*containers[id], answers[id]) for id in containers if answers.get(id) is not None
     ]
@@ -44,14 +44,18 @@ async def sample_engine(
         engine.name,
         sum(each.memory_bytes for each in used),
         info.get("MemTotal", 0),
-        sum(each.core_seconds for each in used),
+        # What one that did not answer has worked would count as that of the next interval.
+        None if missed & everybody else sum(each.core_seconds for each in used),
         is_machine=False,
     )
     return node, samples
 
 
-async def _stats(engine: Engine, containers: Iterable[str]) -> dict[str, Mapping[str, Any]]:
-    """Return the answers for those that still run."""
+async def _stats(
+    engine: Engine, containers: Iterable[str]
+) -> tuple[dict[str, Mapping[str, Any]], set[str]]:
+    """Return the answers for those that still run, and those of which nobody knows."""
+    asked = list(containers)
     free = asyncio.Semaphore(CONCURRENCY)
     answers: dict[str, Mapping[str, Any]] = {}
 
@@ -64,11 +68,14 @@ async def _stats(engine: Engine, containers: Iterable[str]) -> dict[str, Mapping
             if answer.get("memory_stats", {}).get("usage"):  # one that has ended tells nothing
                 answers[container] = answer
 
-    done = await asyncio.gather(*map(ask, containers), return_exceptions=True)
-    for fault in done:
-        if isinstance(fault, BaseException) and not isinstance(fault, Retryable | Refused):
+    missed = set[str]()
+    done = await asyncio.gather(*map(ask, asked), return_exceptions=True)
+    for container, fault in zip(asked, done, strict=True):
+        if isinstance(fault, Retryable | Refused):
+            missed.add(container)
+        elif fault is not None:
             raise fault
-    return answers
+    return answers, missed
 
 
 def _sample(key: Key, memory_kills: int, stats: Mapping[str, Any]) -> InstanceSample:

@@ -10,7 +10,7 @@ from zoe.backends.docker.attempt import RETRY_SECONDS
 from zoe.backends.docker.backend import DockerBackend
 from zoe.backends.docker.config import GpuDriver, guarded_by
 from zoe.backends.docker.host import Host
-from zoe.backends.docker.names import EXECUTION
+from zoe.backends.docker.names import EXECUTION, execution_of
 from zoe.backends.swarm.managing import ManagingEngine
 from zoe.backends.swarm.node import NodeHost, spec_of
 from zoe.backends.swarm.service import service_spec
@@ -65,7 +65,7 @@ class SwarmBackend(DockerBackend):
         )
         self._guarded = guarded_by(data_dir, engines)
         self._named = {spec.name: spec for spec in engines}
-        self._swarm = Swarm(ManagingEngine(engines[0], deployment), deployment)
+        self._swarm = Swarm(ManagingEngine(engines[0], deployment))
         self._tidy_at = 0.0
         self._dropped: set[int] = set()
         """Executions whose networks this master has used, and uses no more."""
@@ -94,7 +94,7 @@ class SwarmBackend(DockerBackend):
         except (Retryable, Refused) as error:
             if not self._swarm.has_answered:
                 raise Retryable(str(error), hint=error.hint) from error
-        hosts = [self._hosts[name] for name in self._swarm.nodes]
+        hosts = self._meet_nodes()  # a start may have looked since
         nodes = await asyncio.gather(*(host.node() for host in hosts))
         if self._swarm.why:
             return Observation(tuple(nodes), tuple(self._never_started.values()))
@@ -128,12 +128,18 @@ class SwarmBackend(DockerBackend):
 
     async def _look_everywhere(self) -> None:
         await self._swarm.look()
+        for host in self._meet_nodes():
+            await self._look(host)
+
+    def _meet_nodes(self) -> list[Host]:
+        """Return the nodes that the swarm has now; where each is reached may change."""
         for name, node in self._swarm.nodes.items():
-            if name not in self._hosts:
-                spec = spec_of(node, self._named.get(name))
+            spec = spec_of(node, self._named.get(name))
+            if name in self._hosts:
+                self._hosts[name].engine.spec = spec
+            else:
                 self._hosts[name] = NodeHost(spec, self._deployment, self._swarm)
-        for name in self._swarm.nodes:
-            await self._look(self._hosts[name])
+        return [self._hosts[name] for name in self._swarm.nodes]
 
     async def _drop_network(self, host: Host, execution_id: int) -> None:
         """Have its network removed once the nodes have let go of it: nobody waits for that."""
@@ -151,7 +157,12 @@ class SwarmBackend(DockerBackend):
         self._tidy_at = now + TIDY_SECONDS
         host = next(iter(self._hosts.values()))
         used, there = self._executions(host), set()
-        for network in await self._swarm.manager.networks():
+        networks = await self._swarm.manager.networks()
+        names = {network["Name"] for network in networks}
+        self._unused_since = {
+            name: since for name, since in self._unused_since.items() if name in names
+        }
+        for network in networks:
             execution_id = network["Labels"].get(EXECUTION, "")
             is_used = not execution_id.isdigit() or int(execution_id) in used
             if is_used or network["Name"] in self._swarm.attached:
@@ -160,12 +171,12 @@ class SwarmBackend(DockerBackend):
                 continue
             since = self._unused_since.setdefault(network["Name"], now)
             if int(execution_id) in self._dropped or now - since >= self.unused_seconds:
-                await host.remove_network(int(execution_id))
+                await host.try_remove_network(int(execution_id))
         self._dropped = {each for each in self._dropped - used if str(each) in there}
 
     def _executions(self, host: Host) -> set[int]:
         """Return the executions that have attempts anywhere: their networks span all nodes."""
-        return {int(key[0].partition("/")[0]) for key in self._attempts}
+        return set(map(execution_of, self._attempts))
 
     def _config(
         self, execution: Execution, instance: ServiceInstance, service: Service, host: Host

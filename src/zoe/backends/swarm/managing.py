@@ -15,8 +15,8 @@ class ManagingEngine(Engine):
         return await self._list("nodes")
 
     async def services(self) -> Sequence[Body]:
-        """Return the services of everybody."""
-        return await self._list("services")
+        """Return the services of this deployment."""
+        return await self._list("services", {"filters": self._mine})
 
     async def tasks(self) -> Sequence[Body]:
         """Return the tasks of everybody that the swarm has not forgotten."""
@@ -38,8 +38,10 @@ class ManagingEngine(Engine):
             await self._ask("DELETE", f"services/{service}")
 
     async def end_tasks(self, service: str) -> None:
-        """Have the swarm end the tasks of a service; it gives them the grace of the service."""
+        """Have the swarm end the tasks of a service, once; they get the grace of the service."""
         found = await self.service(service)
+        if not found["Spec"]["Mode"]["Replicated"]["Replicas"]:
+            return
         spec = {**found["Spec"], "Mode": {"Replicated": {"Replicas": 0}}}
         version = str(found["Version"]["Index"])
         await self._ask("POST", f"services/{service}/update", {"version": version}, spec)
@@ -67,6 +69,6 @@ class ManagingEngine(Engine):
         )
         return found
 
-    async def _list(self, path: str) -> Sequence[Body]:
-        found: Sequence[Body] = await self._ask("GET", path, seconds=LOOK_SECONDS)
+    async def _list(self, path: str, params: Mapping[str, str] | None = None) -> Sequence[Body]:
+        found: Sequence[Body] = await self._ask("GET", path, params, seconds=LOOK_SECONDS)
         return found

@@ -14,10 +14,10 @@ from aiodocker import Docker
 
 from zoe.backends.base import Refused, Retryable
 from zoe.backends.docker.attempt import PREPARES
-from zoe.backends.docker.engine import Body, Engine, NotThere, Taken
+from zoe.backends.docker.engine import Body, Engine, NotThere, Taken, Unreachable
 from zoe.backends.docker.host import Host
-from zoe.backends.docker.names import ATTEMPT, DEPLOYMENT, INSTANCE, Key
-from zoe.backends.docker.node import names_of_image
+from zoe.backends.docker.names import Key, execution_of, is_of
+from zoe.backends.docker.node import ids_by_name
 from zoe.backends.swarm.service import on_node
 from zoe.backends.swarm.task import container_id
 from zoe.backends.swarm.view import Swarm, is_up
@@ -59,12 +59,12 @@ class NodeEngine(Engine):
         return found
 
     async def kill(self, container: str, signal: str) -> None:
-        """Send a signal; where no engine is named the swarm ends it, with the grace it has."""
+        """Send a signal; where no engine answers the swarm ends it, with the grace it has."""
         inside = await self._inside(container)
         if self.is_named and inside:
-            await super().kill(inside, signal)
-        elif signal == "SIGTERM":
-            await self._swarm.manager.end_tasks(container)
+            with suppress(Unreachable):
+                return await super().kill(inside, signal)
+        return await self._swarm.manager.end_tasks(container)
 
     async def run_inside(self, container: str, command: Sequence[str], seconds: float) -> str:
         """Run a command in an attempt, as an engine does; say so where none is named."""
@@ -200,7 +200,7 @@ class NodeHost(Host):
             )
         # By its id, so that no registry is asked for what the node has.
         known = (self._images or {}).get(image, image)
-        async with self._network(int(key[0].partition("/")[0])), self._free:
+        async with self._network(execution_of(key)), self._free:
             service = await self._create_service(key, on_node(config, node["ID"], known))
             await self._swarm.look()
             return await self._settled(service)
@@ -211,9 +211,7 @@ class NodeHost(Host):
             return await manager.create_service(spec)
         except Taken:
             found = await manager.service(spec["Name"])
-        labels = found["Spec"].get("Labels") or {}
-        wanted = (self._deployment, key[0], str(key[1]))
-        if tuple(map(labels.get, (DEPLOYMENT, INSTANCE, ATTEMPT))) != wanted:
+        if not is_of(found["Spec"].get("Labels"), self._deployment, key):
             raise Refused(
                 f"{manager.name} has another service called {spec['Name']}, not of this deployment",
                 hint="remove it, or give this deployment another name.",
@@ -242,12 +240,7 @@ class NodeHost(Host):
         except (Retryable, Refused):
             self._images = None  # the swarm gets what it lacks
         else:
-            self._images = {
-                name: image["Id"]
-                for image in images
-                for tag in (*(image["RepoTags"] or ()), *(image["RepoDigests"] or ()))
-                for name in names_of_image(tag)
-            }
+            self._images = ids_by_name(images)
 
 
 def spec_of(node: Body, named: EngineSpec | None) -> EngineSpec:

@@ -8,7 +8,7 @@ from typing import Any
 
 from zoe.backends.base import Refused, Retryable
 from zoe.backends.docker.engine import Body, NotThere
-from zoe.backends.docker.names import DEPLOYMENT, is_whole
+from zoe.backends.docker.names import is_whole
 from zoe.backends.swarm.managing import ManagingEngine
 from zoe.backends.swarm.task import container_of, node_id_of
 from zoe.model.resources import CORE, Resources
@@ -24,7 +24,7 @@ class Sight:
     nodes: Mapping[str, Body] = field(default_factory=dict)
     """By id."""
     services: Mapping[str, Body] = field(default_factory=dict)
-    """By id, those of others, too."""
+    """Ours, by id."""
     tasks: Mapping[str, Body] = field(default_factory=dict)
     """The newest of each service, by the service's id."""
     attached: frozenset[str] = frozenset()
@@ -36,9 +36,8 @@ class Sight:
 class Swarm:
     """What a manager tells, kept while it does not answer."""
 
-    def __init__(self, manager: ManagingEngine, deployment: str) -> None:
+    def __init__(self, manager: ManagingEngine) -> None:
         self.manager = manager
-        self._deployment = deployment
         self._sight = Sight()
         self._looks = asyncio.Lock()
         self._looked = asyncio.Condition()
@@ -65,7 +64,7 @@ class Swarm:
             except (Retryable, Refused) as error:
                 self.why = str(error)
                 raise
-            self._sight = _sight(nodes, services, tasks, self._deployment)
+            self._sight = _sight(nodes, services, tasks)
             self.why, self.has_answered = "", True
         async with self._looked:
             self._looked.notify_all()
@@ -85,9 +84,7 @@ class Swarm:
         return [
             service
             for service in self._sight.services.values()
-            if _is_of(service, self._deployment)
-            and is_whole(service["Spec"]["Labels"])
-            and self.node_name(service) == node_name
+            if is_whole(service["Spec"]["Labels"]) and self.node_name(service) == node_name
         ]
 
     def foreign(self, node_id: str) -> Resources:
@@ -119,10 +116,8 @@ def is_up(node: Body) -> bool:
     return bool(node["Status"]["State"] == "ready")
 
 
-def _sight(
-    nodes: Sequence[Body], services: Sequence[Body], tasks: Sequence[Body], deployment: str
-) -> Sight:
-    ours = {service["ID"] for service in services if _is_of(service, deployment)}
+def _sight(nodes: Sequence[Body], services: Sequence[Body], tasks: Sequence[Body]) -> Sight:
+    ours = {service["ID"]: service for service in services}
     up = {node["ID"] for node in nodes if is_up(node)}
     attached = {
         str(each["Network"]["Spec"]["Name"])
@@ -139,15 +134,11 @@ def _sight(
             foreign[node_id] = foreign.get(node_id, Resources()) + _reserved(task)
     return Sight(
         {node["ID"]: node for node in nodes},
-        {service["ID"]: service for service in services},
+        ours,
         newest,
         frozenset(attached),
         foreign,
     )
-
-
-def _is_of(service: Body, deployment: str) -> bool:
-    return bool((service["Spec"].get("Labels") or {}).get(DEPLOYMENT) == deployment)
 
 
 def _reserved(task: Body) -> Resources:
