@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from tests.master.virtual import START, VirtualLoop, run
@@ -123,6 +124,29 @@ async def test_what_cannot_be_written_waits(monkeypatch: pytest.MonkeyPatch) -> 
     clock.now += 60
     await there.next((NODE,), {})
     assert [use.peak_bytes for use in await store.uses.of_execution(1)] == [GIB]
+
+
+async def test_an_end_while_others_are_written_is_written_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    store = MemoryStore(clock)
+    one = (await store.submit(new())).id
+    there = sampling(clock, store)
+    put = store.uses.put
+
+    async def slowly(*uses: Any) -> None:
+        monkeypatch.setattr(store.uses, "put", put)
+        there.note_end(InstanceSample("1/f.s/0", 1, 0, 9.0, peak_bytes=2 * GIB))
+        await put(*uses)
+
+    monkeypatch.setattr(store.uses, "put", slowly)
+    there.take_in(samples(GIB, 1.0), (NODE,), EXECUTIONS)
+    clock.now += 60
+    for peak in (GIB, 2 * GIB):
+        await there.next((NODE,), {})
+        (use,) = await store.uses.of_execution(one)
+        assert use.peak_bytes == peak
 
 
 async def test_a_back_end_that_does_not_answer_is_no_trouble() -> None:
