@@ -62,7 +62,7 @@ class NodeEngine(Engine):
         """Send a signal; where no engine answers the swarm ends it, with the grace it has."""
         inside = await self._inside(container)
         if self.is_named and inside:
-            with suppress(Unreachable):
+            with suppress(Refused, Unreachable):
                 return await super().kill(inside, signal)
         return await self._swarm.manager.end_tasks(container)
 
