@@ -227,7 +227,12 @@ class SettingsInvalid(ZoeError):
         )
 
 
-_OTHER_VARIABLES = frozenset({"ZOE_TEST_REQUIRE", "ZOE_TEST_CACHE", "ZOE_FAILPOINT"})
+_OTHER_VARIABLES = frozenset(
+    {
+        *("ZOE_TEST_REQUIRE", "ZOE_TEST_CACHE", "ZOE_TEST_SEEDS", "ZOE_TEST_TEXT_BYTES"),
+        "ZOE_FAILPOINT",
+    }
+)
 """Variables of ours that are no settings."""
 _INSTANCE_MARK = "ZOE_EXECUTION_ID"
 """Set in every instance of an application, beside more variables that are no settings."""
