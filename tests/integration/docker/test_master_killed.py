@@ -76,5 +76,6 @@ def test_each_container_runs_once(deployment: Deployment, engine: TestEngine, se
     until(lambda: not containers(engine), PATIENCE_SECONDS)
     until(
         lambda: NAME not in engine.docker("network", "ls"),
+        PATIENCE_SECONDS,
         what=lambda: engine.docker("network", "inspect", f"zoe-{NAME}-{id}"),
     )
