@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from tests.master.virtual import START, VirtualLoop, run
@@ -9,6 +10,7 @@ from tests.master.virtual import START, VirtualLoop, run
 from submissions_for_tests import SMALL, new
 from zoe.backends.base import Retryable
 from zoe.backends.fake import Behaviour, FakeBackend, FakeEngine, Fault
+from zoe.master import answers
 from zoe.master.hour import HOUR_SECONDS, POINTS_MAX, POINTS_TOLD, SERIES_MAX, Hour
 from zoe.master.loop import Loop, Pace
 from zoe.master.sampling import Habits, Sampling
@@ -17,6 +19,7 @@ from zoe.model.execution import Execution, InstanceStatus, ServiceInstance
 from zoe.model.resources import Resources
 from zoe.model.samples import InstanceSample, NodeSample, Samples
 from zoe.model.zapp import Framework, Kind, Service, ZApp
+from zoe.rpc.messages import Used
 from zoe.scheduler.events import LoadsObserved, MemoryKilled
 from zoe.scheduler.scheduler import Scheduler
 from zoe.scheduler.strain import Limits
@@ -125,10 +128,49 @@ async def test_what_cannot_be_written_waits(monkeypatch: pytest.MonkeyPatch) -> 
     assert [use.peak_bytes for use in await store.uses.of_execution(1)] == [GIB]
 
 
+async def test_an_end_while_others_are_written_is_written_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    store = MemoryStore(clock)
+    one = (await store.submit(new())).id
+    there = sampling(clock, store)
+    put = store.uses.put
+
+    async def slowly(*uses: Any) -> None:
+        monkeypatch.setattr(store.uses, "put", put)
+        there.note_end(InstanceSample("1/f.s/0", 1, 0, 9.0, peak_bytes=2 * GIB))
+        await put(*uses)
+
+    monkeypatch.setattr(store.uses, "put", slowly)
+    there.take_in(samples(GIB, 1.0), (NODE,), EXECUTIONS)
+    clock.now += 60
+    for peak in (GIB, 2 * GIB):
+        await there.next((NODE,), {})
+        (use,) = await store.uses.of_execution(one)
+        assert use.peak_bytes == peak
+
+
 async def test_a_back_end_that_does_not_answer_is_no_trouble() -> None:
     trouble = FakeEngine(fault=lambda call, _: Fault(error=Retryable("busy")))
     there = Sampling(FakeBackend(trouble), MemoryStore().uses, Habits(), Clock())
     assert await there.next((NODE,), EXECUTIONS) == []
+
+
+def test_who_uses_little_is_told_theirs_beside_the_hungry(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(answers, "TOLD_MAX", 1)
+    clock = Clock()
+    there = sampling(clock)
+    theirs, hungry = (
+        InstanceSample("1/f.s/0", 1, GIB, 1.0),
+        InstanceSample("2/f.s/0", 1, 4 * GIB, 1.0),
+    )
+    there.take_in(Samples((), (theirs, hungry)), (NODE,), EXECUTIONS)
+    for owner, told in (("ann", ["1/f.s/0"]), ("eve", []), ("", ["2/f.s/0"])):
+        found = answers._uses(Used(owner=owner), there, EXECUTIONS, clock())
+        assert [use.instance_id for use in found.instances] == told
 
 
 def test_an_hour_is_kept_and_no_more() -> None:

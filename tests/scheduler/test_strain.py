@@ -31,6 +31,30 @@ def test_a_node_is_short_until_there_is_clearly_more_and_then_for_a_while() -> N
     assert not judged(judge, BETTER, 71).pressure
 
 
+def test_each_threshold_has_its_own_other_side() -> None:
+    judge = Judge(Limits(free_memory=0.05, cpu_stall=80, pause_seconds=0))
+    assert judged(judge, replace(WELL, cpu_stall=80)).pressure
+    assert not judged(judge, BETTER, 1).pressure, "of memory it was not short"
+
+
+def test_a_pause_outlasts_a_sample_that_is_missing() -> None:
+    judge = Judge(Limits(free_memory=0.05, pause_seconds=60))
+    assert judged(judge, SHORT).pressure
+    assert judge.judge([NODE], {}, 10) == []
+    assert judged(judge, WELL, 20).pressure == "less than 5% of its memory is free"
+    assert not judged(judge, WELL, 60).pressure
+
+
+def test_a_threshold_of_nothing_is_none() -> None:
+    more_than_there_is = replace(WELL, instances=[("1/a.b/0", 17 * GIB)])
+    assert judged(Judge(Limits()), more_than_there_is).pressure
+    assert not judged(Judge(Limits(free_memory=0)), more_than_there_is).pressure
+
+
+def test_an_idle_node_has_the_first_level() -> None:
+    assert judged(Judge(Limits()), replace(WELL, memory_bytes=0)).level == 0
+
+
 def test_who_uses_most_is_told_only_while_it_is_short() -> None:
     judge = Judge(Limits())
     users = [("1/a.b/0", GIB), ("1/a.b/2", 3 * GIB), ("1/a.b/1", 3 * GIB)]

@@ -38,7 +38,7 @@ async def top(
 ) -> TopView:
     """Say what is used now, by those who use most memory first; of nodes to administrators."""
     authorise(actor, Action.VIEW)
-    uses = await uses_now(parts)
+    uses = await uses_now(parts, Used(owner=actor.scope or ""))
     live = await parts.store.load()
     seen = live if actor.scope is None else [each for each in live if each.owner == actor.scope]
     instances = sorted(_views(seen, uses.instances), key=lambda each: -each.memory_bytes)

@@ -344,7 +344,7 @@ def node_views(
             capacity=resources(node.capacity),
             foreign=resources(node.foreign),
             reserved=resources(reserved.get(node.name, NOTHING)),
-            free=resources(node.capacity - node.foreign - reserved.get(node.name, NOTHING)),
+            free=resources(node.capacity.without(node.foreign + reserved.get(node.name, NOTHING))),
             instances=holders.get(node.name, []),
             gpus=_gpu_views(node, gpus.get(node.name, {})),
             images=None if node.images is None else sorted(node.images),

@@ -67,7 +67,8 @@ class Desk:
             case Plan():
                 return await self._plan(request, self.loop)
             case Used():
-                return _uses(request, self.loop.sampling, self.now())
+                executions = self.loop.scheduler.executions
+                return _uses(request, self.loop.sampling, executions, self.now())
 
     async def _plan(self, request: Plan, loop: Loop) -> Reply:
         try:
@@ -101,7 +102,9 @@ class Desk:
         )
 
 
-def _uses(asked: Used, sampling: Sampling | None, now: float) -> Uses:
+def _uses(
+    asked: Used, sampling: Sampling | None, executions: Mapping[int, Execution], now: float
+) -> Uses:
     if sampling is None:
         return Uses(0.0)
     if asked.node:
@@ -112,8 +115,14 @@ def _uses(asked: Used, sampling: Sampling | None, now: float) -> Uses:
         )
     if asked.execution_id:
         hour = sampling.hour.of_execution(asked.execution_id, now)
-        found = sampling.of_execution(asked.execution_id)
+        known = sampling.of_execution(asked.execution_id)
         told = {key: hour[key] for key in list(hour)[:HOURS_MAX]}
-        return Uses(sampling.pause_seconds, [], found[:TOLD_MAX], told)
-    most = sorted(sampling.instances.values(), key=lambda use: -use.memory_bytes)
+        return Uses(sampling.pause_seconds, [], known[:TOLD_MAX], told)
+    theirs = [
+        use
+        for use in sampling.instances.values()
+        if not asked.owner
+        or ((found := executions.get(use.execution_id)) and found.owner == asked.owner)
+    ]
+    most = sorted(theirs, key=lambda use: -use.memory_bytes)
     return Uses(sampling.pause_seconds, list(sampling.nodes.values()), most[:TOLD_MAX])

@@ -29,7 +29,7 @@ from zoe.model.change import (
     SetNodes,
     SetStatus,
 )
-from zoe.model.cluster import Node, Observation
+from zoe.model.cluster import Node, Observation, ObservedInstance
 from zoe.model.execution import ENDED, Execution
 from zoe.scheduler.decisions import Decision, WakeAt
 from zoe.scheduler.events import BalancesRestored, Event, NodesMarked, SharesSet, WokeUp
@@ -261,10 +261,13 @@ class Loop:
 
     async def _hear_backend(self) -> None:
         async for observed in self._backend.watch():
-            if self.sampling is not None:
-                self.sampling.note_end(observed.used)
+            self._note_end(observed)
             for event in observe.events_of(observed):
                 self._inbox.put_nowait(event)
+
+    def _note_end(self, observed: ObservedInstance) -> None:
+        if self.sampling is not None:
+            self.sampling.note_end(observed.used)
 
     async def _look_around(self) -> None:
         while True:
@@ -282,6 +285,8 @@ class Loop:
                 await asyncio.sleep(self._pace.poll_seconds)
             else:
                 self._observed = observation.nodes
+                for each in observation.instances:  # also what ended while no master led
+                    self._note_end(each)
                 return observe.Look(observation, mark)
 
     async def _sample(self) -> None:

@@ -31,6 +31,14 @@ class Resources:
     def __mul__(self, count: int) -> "Resources":
         return Resources(self.cores_milli * count, self.memory_bytes * count, self.gpus * count)
 
+    def without(self, used: "Resources") -> "Resources":
+        """Return what is left of this amount; nothing of it is below zero."""
+        return Resources(
+            max(0, self.cores_milli - used.cores_milli),
+            max(0, self.memory_bytes - used.memory_bytes),
+            max(0, self.gpus - used.gpus),
+        )
+
     def fits_in(self, room: "Resources") -> bool:
         """Whether this amount is at most ``room`` in every dimension (an exact fit fits)."""
         return (

@@ -38,11 +38,12 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="plan"):
 class Used(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="used"):
     """Ask what is used: by one execution, of one node, or (both empty) now everywhere.
 
-    Of one, the last hour is told as well.
+    Of one, the last hour is told as well. Everywhere, ``owner`` asks for their instances only.
     """
 
     execution_id: int = 0
     node: str = ""
+    owner: str = ""
 
 
 class Done(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="done"):

@@ -20,6 +20,8 @@ RELEASED_AT = 2.0
 """A node is short of memory until so many times the least free part are free again."""
 HUNGRIEST = 100
 """How many of those that use most memory are told."""
+_FREE_MEMORY, _MEMORY_STALL, _CPU_STALL = "free memory", "memory", "cores"
+"""The thresholds; the last two are what programs wait for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +60,23 @@ class Use:
         return sum(memory for _, memory in self.instances)
 
 
+@dataclass(frozen=True, slots=True)
+class _Pressure:
+    """Why a node is under pressure, and until when it stays so if all is well from now on."""
+
+    threshold: str
+    said: str
+    until: float
+
+
 class Judge:
     """Says what the samples of each node mean, in the light of those before."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._loads: dict[str, NodeLoad] = {}
-        self._until: dict[str, float] = {}
-        """Until when nothing elastic is placed on a node, if all is well from now on."""
+        self._pressures: dict[str, _Pressure] = {}
+        """By node; also of one that could not be sampled for a moment."""
 
     def judge(self, nodes: Sequence[Node], uses: Mapping[str, Use], now: float) -> list[NodeLoad]:
         """Return the loads of those nodes of which something was seen.
@@ -73,6 +84,7 @@ class Judge:
         ``nodes`` are as the back-end tells them, without what was said here before.
         """
         known = {node.name: node for node in nodes}
+        self._pressures = {name: each for name, each in self._pressures.items() if name in known}
         self._loads = {
             name: self._load(known[name], use, now) for name, use in uses.items() if name in known
         }
@@ -80,42 +92,44 @@ class Judge:
 
     def _load(self, node: Node, use: Use, now: float) -> NodeLoad:
         before = self._loads.get(node.name, NodeLoad(node.name, level=-1))
-        short = self._short_of_memory(node, use, before)
-        pressure = short or self._short_of_cores(use, before)
+        pressure = self._pressures.pop(node.name, None)
+        crossed = self._crossed(node, use, pressure.threshold if pressure else "")
+        if crossed:
+            pressure = _Pressure(*crossed, until=now + self._limits.pause_seconds)
+        elif pressure and now >= pressure.until:
+            pressure = None
         if pressure:
-            self._until[node.name] = now + self._limits.pause_seconds
-        elif now < self._until.get(node.name, now):
-            pressure = before.pressure
-        is_past = bool(short) and self._is_past(node, use)
-        most = sorted(use.instances, key=lambda one: (-one[1], one[0])) if is_past else []
+            self._pressures[node.name] = pressure
+        anew = self._crossed(node, use, "")
+        must_give = anew is not None and anew[0] in (_FREE_MEMORY, _MEMORY_STALL)
+        most = sorted(use.instances, key=lambda one: (-one[1], one[0])) if must_give else []
         return NodeLoad(
             node.name,
             _level(_used_part(node, use), before.level),
             _outside(node, use, before.outside_bytes),
-            pressure,
+            pressure.said if pressure else "",
             tuple(most[:HUNGRIEST]),
         )
 
-    def _short_of_memory(self, node: Node, use: Use, before: NodeLoad) -> str:
+    def _crossed(self, node: Node, use: Use, before: str) -> tuple[str, str] | None:
+        """Return which threshold a node is past, and that in words.
+
+        The one that it was past ``before`` is only left well on the other side.
+        """
         limits = self._limits
-        factor = RELEASED_AT if before.pressure else 1.0
-        if use.memory_total_bytes and _free_part(node, use) < limits.free_memory * factor:
-            return f"less than {limits.free_memory:.0%} of its memory is free"
-        stall = limits.memory_stall / (RELEASED_AT if before.pressure else 1.0)
-        if limits.memory_stall and use.memory_stall is not None and use.memory_stall >= stall:
-            return f"its programs wait for memory for {limits.memory_stall:g}% of the time"
-        return ""
-
-    def _short_of_cores(self, use: Use, before: NodeLoad) -> str:
-        limit = self._limits.cpu_stall
-        least = limit / (RELEASED_AT if before.pressure else 1.0)
-        if limit and use.cpu_stall is not None and use.cpu_stall >= least:
-            return f"its programs wait for cores for {limit:g}% of the time"
-        return ""
-
-    def _is_past(self, node: Node, use: Use) -> bool:
-        """Whether it is past a threshold now, and not only on its way back."""
-        return bool(self._short_of_memory(node, use, NodeLoad(node.name)))
+        free = limits.free_memory
+        if free and use.memory_total_bytes:
+            needed = free * (RELEASED_AT if before == _FREE_MEMORY else 1.0)
+            if _free_part(node, use) < needed:
+                return _FREE_MEMORY, f"less than {free:.0%} of its memory is free"
+        for threshold, stall, limit in (
+            (_MEMORY_STALL, use.memory_stall, limits.memory_stall),
+            (_CPU_STALL, use.cpu_stall, limits.cpu_stall),
+        ):
+            least = limit / (RELEASED_AT if before == threshold else 1.0)
+            if limit and stall is not None and stall >= least:
+                return threshold, f"its programs wait for {threshold} for {limit:g}% of the time"
+        return None
 
 
 def _free_part(node: Node, use: Use) -> float:
@@ -141,7 +155,7 @@ def _used_part(node: Node, use: Use) -> float:
 def _level(part: float, before: int) -> int:
     """Return the step of a part of a node that is used, or the one before if that is as near."""
     steps = part * LEVELS
-    if before - SLACK <= steps < before + 1 + SLACK:
+    if before >= 0 and before - SLACK <= steps < before + 1 + SLACK:
         return before
     return min(LEVELS - 1, max(0, int(steps)))
 
