@@ -68,6 +68,11 @@ def bring(deployment: Deployment, script: str) -> None:
     shutil.copy(CATALOGUE / script, deployment.workspace)
 
 
+def chosen(*choices: str) -> list[str]:
+    """Return the words of a command line that set parameters: ``chosen("ranks=3")``."""
+    return [word for choice in choices for word in ("--set", choice)]
+
+
 def working(client: Zoe, name: str, service: str) -> int:
     """Count the instances of a service that do their work."""
     return sum(

@@ -15,6 +15,9 @@ import pytest
 from traces import TRACES
 
 ZAPPS = TRACES.parent / "zapps"
+CONTAINERS = ("docker", "swarm")
+CONTAINERS_SECONDS = 300.0
+"""How long a test of them may take that says nothing else: it may be the one that starts them."""
 LACKING = "this machine has no "
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
@@ -43,6 +46,14 @@ def required() -> set[str] | None:
     """Return the components that must be there; None when any may be absent."""
     names = os.environ.get("ZOE_TEST_REQUIRE")
     return None if names is None else set(names.split(","))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give tests with containers their time."""
+    for item in items:
+        uses = any(mark.args[0] in CONTAINERS for mark in item.iter_markers("component"))
+        if uses and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(CONTAINERS_SECONDS))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

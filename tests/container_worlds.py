@@ -7,7 +7,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from backend_worlds import GPUS, NODE, SLEEPS, Program, eventually, output, start
+from backend_worlds import (
+    GPUS,
+    NODE,
+    SLEEPS,
+    Program,
+    end_of,
+    eventually,
+    make_execution,
+    make_instance,
+    output,
+    ready,
+    run,
+    seen,
+    start,
+    within,
+)
 from docker_engine import IMAGE, TestEngine
 from swarm_engines import MANAGER, WORKERS, TestSwarm
 from zoe.backends.docker.backend import DockerBackend
@@ -15,8 +30,9 @@ from zoe.backends.swarm.backend import SwarmBackend
 from zoe.backends.swarm.service import service_name
 from zoe.model.cluster import ObservedInstance
 from zoe.model.engines import EngineSpec
-from zoe.model.execution import ServiceInstance
-from zoe.model.zapp import Service
+from zoe.model.execution import ExitReason, ServiceInstance
+from zoe.model.resources import Resources
+from zoe.model.zapp import HttpCheck, Service
 
 # The base image has Perl, and no Python.
 SERVE_IN_PERL = """
@@ -25,6 +41,14 @@ my $s = IO::Socket::INET->new(LocalAddr => $ENV{ZOE_ADDRESS}, LocalPort => $ARGV
                               Listen => 5, ReuseAddr => 1) or die;
 while (my $c = $s->accept) { <$c>; print $c "HTTP/1.0 200 OK\r\n\r\nhello"; close $c }
 """
+ASK_IN_PERL = """
+use IO::Socket::INET;
+for my $peer (@ARGV) {
+    my $s = IO::Socket::INET->new(PeerAddr => $peer, PeerPort => 8000) or die $peer;
+    print $s "GET / HTTP/1.0\\r\\n\\r\\n"; my @said = <$s>; print "$said[-1]\\n";
+}
+"""
+MIB = 2**20
 
 
 @dataclass
@@ -77,8 +101,8 @@ class DockerWorld:
         last = self.backend()
         await last.open()
         await last.shutdown(grace_seconds=0.2)
-        for seen in (await last.observe()).instances:
-            await last.remove(seen.instance_id, seen.attempt)
+        for one in (await last.observe()).instances:
+            await last.remove(one.instance_id, one.attempt)
         await last.close()
 
 
@@ -124,6 +148,49 @@ class SwarmWorld(DockerWorld):
         with suppress(AssertionError):
             await eventually(lambda: self.swarm.things() == self.things_before, 20)
         assert self.swarm.things() == self.things_before
+
+
+async def check_peers(
+    world: DockerWorld, backend: DockerBackend, node: str = NODE
+) -> ServiceInstance:
+    """Have an instance on ``node`` ask another by its own name and by its service's; return it."""
+    serves = world.service(Program(listens=8000), ready=within(20, HttpCheck(8000)))
+    client = replace(
+        world.service(SLEEPS, name="client"),
+        command=("perl", "-e", ASK_IN_PERL, "${dns.f.s.0}", "s.f"),
+    )
+    execution = make_execution(serves, client)
+    server, caller = make_instance(execution), make_instance(execution, "f.client", node=node)
+    await backend.start(execution, server)
+    await seen(backend, server, ready)
+    await backend.start(execution, caller)
+    assert (await end_of(backend, caller)).code == 0
+    assert output(world, caller) == "hello\nhello\n"
+    return caller
+
+
+async def check_memory_that_is_not_enough(world: DockerWorld, backend: DockerBackend) -> None:
+    """Have an attempt want more memory than it may have: its end says so, and how much that is."""
+    service = replace(
+        world.service(SLEEPS, resources=Resources(500, 32 * MIB)),
+        command=("perl", "-e", "my $all = 'x' x (256 * 2**20); print length $all"),
+    )
+    _, instance = await start(backend, service)
+    exit = await end_of(backend, instance)
+    assert exit.reason is ExitReason.OUT_OF_MEMORY
+    assert "32 MiB" in exit.message
+
+
+async def check_stop_across_masters(world: DockerWorld, backend: DockerBackend) -> None:
+    """Have a master end within the grace of an attempt: the next one ends the attempt."""
+    _, instance = await run(world, backend, Program(ignores_term=True, prints="up"))
+    await eventually(lambda: output(world, instance) == "up\n")
+    await backend.stop(instance.id, 1, grace_seconds=1.5, shrink=False)
+    await backend.close()
+    heir = world.backend()
+    await heir.open()
+    exit = await end_of(heir, instance)
+    assert (exit.reason, exit.signal) == (ExitReason.STOPPED, 9)
 
 
 async def check_output_across_masters(

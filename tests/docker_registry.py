@@ -8,6 +8,8 @@ import subprocess
 import tarfile
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from docker_engine import TestEngine
@@ -18,6 +20,22 @@ PROGRAM = Path("/sbin/ldconfig")
 """It needs no library, so that an image of it alone runs; it says its version."""
 COMMAND = ("/ldconfig", "--version")
 READY_SECONDS = 20.0
+
+
+@contextmanager
+def registry_beside(
+    engine: TestEngine, folder: Path, *, private: bool = False
+) -> Iterator["TestRegistry"]:
+    """Give a registry that runs; in the end neither it nor an image of it is left."""
+    made = TestRegistry(folder, engine, private=private)
+    made.start()
+    try:
+        yield made
+    finally:
+        made.stop()
+        images = engine.docker("images", "--format", "{{.ID}} {{.Repository}}").splitlines()
+        if ours := {each.split()[0] for each in images if made.name in each}:
+            engine.docker("rmi", "-f", *ours)
 
 
 class TestRegistry:

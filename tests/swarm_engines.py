@@ -115,6 +115,10 @@ class TestSwarm:
         }
         return on_nodes | {f"service {name}" for name in self.services()}
 
+    def state(self, node: str) -> str:
+        """Return what the swarm calls a node: ready, down or unknown."""
+        return self.docker("node", "inspect", "--format", "{{.Status.State}}", node)
+
     def task(self, service: str) -> Mapping[str, object]:
         """Return what the swarm says of the newest task of a service."""
         (found,) = json.loads(

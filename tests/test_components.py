@@ -5,6 +5,8 @@ Whatever is skipped or expected to fail below is the text of a test, for a pytes
 
 import pytest
 
+from components import CONTAINERS_SECONDS
+
 pytest_plugins = ["pytester"]
 
 INI = """
@@ -91,3 +93,22 @@ def test_a_known_fault_is_not_a_skip(
     # In a pytest of its own again; ours has no known faults.
     fault = "import pytest\n@pytest.mark.xfail\ndef test_it(): assert False"
     run(pytester, monkeypatch, "postgres", fault).assert_outcomes(xfailed=1)
+
+
+def test_containers_have_more_time_unless_a_test_says_how_much(pytester: pytest.Pytester) -> None:
+    pytester.makeini(INI)
+    module = pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.parametrize("what", [pytest.param(1, marks=pytest.mark.component("swarm")), 2])
+        def test_of_some(what): pass
+
+        @pytest.mark.component("docker")
+        @pytest.mark.timeout(7)
+        def test_that_says_so(): pass
+        """
+    )
+    items, _ = pytester.inline_genitems(module, "-p", "components")
+    limits = [item.get_closest_marker("timeout") for item in items]
+    assert [limit and limit.args for limit in limits] == [(CONTAINERS_SECONDS,), None, (7,)]

@@ -1,12 +1,14 @@
 """Everything in the catalogue and in the demo is a valid application; its scripts do their work."""
 
 import importlib.util
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from docker_images import image_of
 from zoe.model.zapp import ZApp
 from zoe.model.zapp_yaml import read_outline, read_zapp
 
@@ -15,6 +17,11 @@ FRAMEWORKS = sorted(ROOT.glob("zapps/*/framework.yaml"))
 APPLICATIONS = sorted(
     [*ROOT.glob("zapps/*/zapp.yaml"), *ROOT.glob("demo/*.yaml"), *ROOT.glob("docs/**/*.yaml")]
 )
+RECIPES = sorted(ROOT.glob("zapps/*/Dockerfile"))
+PAGES = sorted([*ROOT.glob("zapps/*/README.md"), *ROOT.glob("docs/**/*.md")])
+OURS = re.compile(r"\bzoe/([a-z][a-z-]*):\d[\w.]*")
+"""An image of the catalogue, with its version."""
+BUILD = re.compile(r"docker build -t (zoe/\S+) zapps/([a-z-]+)")
 CATALOGUE: Mapping[str, tuple[str, str]] = {
     path.parent.name: (str(path), path.read_text()) for path in FRAMEWORKS
 }
@@ -49,6 +56,30 @@ def test_every_framework_is_valid_in_an_application(path: Path) -> None:
 def test_every_folder_says_what_it_is(folder: Path) -> None:
     assert (folder / "README.md").read_text().startswith(f"# {folder.name}\n")
     assert (folder / "zapp.yaml").is_file() or (folder / "framework.yaml").is_file()
+
+
+def wrong_images(path: Path) -> list[str]:
+    """Return what a file says of our images and of how to build them that is not so."""
+    text = path.read_text()
+    named = [each for each in OURS.finditer(text) if each[0] != image_of(each[1])]
+    built = [each for each in BUILD.finditer(text) if each[1] != image_of(each[2])]
+    return [each[0] for each in named + built]
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=name_of)
+def test_every_dockerfile_says_how_the_image_is_built_that_its_entry_names(path: Path) -> None:
+    name = path.parent.name
+    builds = [(each[1], each[2]) for each in BUILD.finditer(path.read_text())]
+    assert builds == [(image_of(name), name)]
+    assert not wrong_images(path)
+    assert f"docker build -t {image_of(name)} zapps/{name}" in (
+        path.with_name("README.md").read_text()
+    )
+
+
+@pytest.mark.parametrize("path", [*PAGES, *FRAMEWORKS, *APPLICATIONS], ids=name_of)
+def test_every_page_and_every_default_names_the_image_that_is_built(path: Path) -> None:
+    assert not wrong_images(path)
 
 
 def test_the_demo_fits_its_node_only_without_an_elastic_worker() -> None:

@@ -145,9 +145,9 @@ class Settings(BaseModel):
     pressure_free_memory: Annotated[float, Field(ge=0, le=0.5)] = 0.05
     """Where a smaller part of a node's memory is free, elastic instances go; 0: they stay."""
     pressure_memory_stall: Annotated[float, Field(ge=0, le=100)] = 25.0
-    """Where programs wait for memory in more percent of the time, elastic instances go; 0: stay."""
+    """Percent of the time from which programs that wait for memory cost elastic instances; 0: never."""
     pressure_cpu_stall: Annotated[float, Field(ge=0, le=100)] = 0.0
-    """Where they wait for cores in more, no elastic instance is added; 0: nobody looks."""
+    """The same of cores, from which no elastic instance is added; 0: nobody looks."""
     pressure_pause_seconds: Annotated[float, Field(ge=0)] = 300.0
     """How long no elastic instance is added to a node after it was short of something."""
     poll_seconds: Annotated[float, Field(gt=0)] = 1.0
@@ -233,7 +233,12 @@ class SettingsInvalid(ZoeError):
         )
 
 
-_OTHER_VARIABLES = frozenset({"ZOE_TEST_REQUIRE", "ZOE_TEST_CACHE", "ZOE_FAILPOINT"})
+_OTHER_VARIABLES = frozenset(
+    {
+        *("ZOE_TEST_REQUIRE", "ZOE_TEST_CACHE", "ZOE_TEST_SEEDS", "ZOE_TEST_TEXT_BYTES"),
+        "ZOE_FAILPOINT",
+    }
+)
 """Variables of ours that are no settings."""
 _INSTANCE_MARK = "ZOE_EXECUTION_ID"
 """Set in every instance of an application, beside more variables that are no settings."""

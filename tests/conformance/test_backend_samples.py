@@ -17,6 +17,8 @@ from zoe.backends.base import Backend
 from zoe.model.samples import InstanceSample, NodeSample
 
 MIB = 2**20
+TICKS_SECONDS = 0.05
+"""What a kernel that counts in ticks may tell too much."""
 
 
 async def sampled(
@@ -44,15 +46,17 @@ async def test_memory_and_time_on_cores_are_told(world: World, backend: Backend)
     assert first.memory_kills == 0
     assert node.memory_bytes >= first.memory_bytes
     assert node.memory_total_bytes >= node.memory_bytes
-    _, later = await sampled(backend, instance.id, least_seconds=first.core_seconds)
+    _, later = await sampled(backend, instance.id)
     assert later.core_seconds >= first.core_seconds
 
 
 async def test_work_is_told_as_it_is_done(world: World, backend: Backend) -> None:
     _, instance = await run(world, backend, Program(works=True))
+    begun = time.monotonic()
     _, sample = await sampled(backend, instance.id, least_seconds=0.3)
     _, more = await sampled(backend, instance.id, least_seconds=sample.core_seconds + 0.2)
-    assert more.core_seconds > sample.core_seconds
+    passed = time.monotonic() - begun
+    assert more.core_seconds - sample.core_seconds < passed + TICKS_SECONDS, "it has one core"
 
 
 async def test_what_has_ended_is_not_sampled(world: World, backend: Backend) -> None:

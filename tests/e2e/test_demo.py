@@ -37,6 +37,7 @@ WORKERS = (
 """What is told of the workers: they start at a moment of their own."""
 
 
+@pytest.mark.timeout(400)
 def test_the_demo_shows_what_it_promises(tmp_path: Path) -> None:
     said = demo(f"unix://{tmp_path}/none.sock")
     assert "Applications run as processes; Docker is not used: " in said

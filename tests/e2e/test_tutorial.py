@@ -16,7 +16,7 @@ PAGE = Path(__file__).parents[2] / "docs/tutorial/first-zapp.md"
 
 @pytest.fixture
 def reader(tmp_path: Path) -> Iterator[Mapping[str, str]]:
-    """The environment of a reader who has run `zoe up` in another terminal."""
+    """The environment of a reader who has run `zoe up --backend process` in another terminal."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("ZOE_")},
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -30,7 +30,11 @@ def reader(tmp_path: Path) -> Iterator[Mapping[str, str]]:
     log = tmp_path / "up.log"
     with log.open("wb") as output:
         up = subprocess.Popen(
-            ["zoe", "up"], env=environment, cwd=tmp_path, stdout=output, stderr=output
+            ["zoe", "up", "--backend", "process"],
+            env=environment,
+            cwd=tmp_path,
+            stdout=output,
+            stderr=output,
         )
     try:
         until = time.monotonic() + 60

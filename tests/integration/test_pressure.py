@@ -27,7 +27,7 @@ frameworks:
         resources: {{cores: 0.1, memory: 32MiB}}
         count: {{essential: 0, elastic: 1}}
       worker:
-        command: [python, -c, "{HOLDS.format(250)}"]
+        command: [python, -c, "{HOLDS.format(320)}"]
         resources: {{cores: 0.1, memory: 32MiB}}
         limits: {{cores: 1, memory: 1GiB}}
         count: {{essential: 0, elastic: 1}}
@@ -54,7 +54,9 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
     settings = {
         "ZOE_PROCESS_MEMORY": "512MiB",
         "ZOE_SAMPLE_SECONDS": "0.3",
-        "ZOE_PRESSURE_FREE_MEMORY": "0.3",
+        # Both hold nine tenths of what Zoe has; what else the machine does hardly gets there.
+        "ZOE_PRESSURE_FREE_MEMORY": "0.1",
+        "ZOE_PRESSURE_MEMORY_STALL": "0",
         "ZOE_PRESSURE_PAUSE_SECONDS": "3600",
     }
     with deployment_in(tmp_path_factory.mktemp("zoe"), **settings) as found:
@@ -78,7 +80,7 @@ def test_a_hungry_elastic_instance_is_taken_back(deployment: Deployment) -> None
         until(lambda: said(zoe, "app", "is short of memory"), what=lambda: zoe.top())
         (loss,) = until(lambda: zoe.why("app").losses)
         assert (loss.service, loss.rule, loss.instances) == ("f.worker", "pressure", 1)
-        assert "less than 30% of its memory is free" in loss.message
+        assert "less than 10% of its memory is free" in loss.message
         until(drained.exists)
 
         def placed() -> list[str]:
@@ -87,9 +89,9 @@ def test_a_hungry_elastic_instance_is_taken_back(deployment: Deployment) -> None
 
         until(lambda: placed() == ["f.main", "f.small"], what=placed)
         (node,) = zoe.nodes().items
-        assert node.pressure == "less than 30% of its memory is free"
+        assert node.pressure == "less than 10% of its memory is free"
         ended = until(lambda: use_of(zoe, "app", "f.worker/0"))
-        assert ended.peak_bytes > 200 * MIB
+        assert ended.peak_bytes >= 320 * MIB
         assert ended.core_seconds > 0
         main = until(lambda: use_of(zoe, "app", "f.main/0"))
         assert 150 * MIB <= main.memory_bytes < 250 * MIB
@@ -98,7 +100,7 @@ def test_a_hungry_elastic_instance_is_taken_back(deployment: Deployment) -> None
         shown = deployment.zoe("show", "app")
         assert "PEAK" in shown
         assert "MiB of 200MiB" in shown
-        assert "less than 30% of its memory is free" in deployment.zoe("nodes")
+        assert "less than 10% of its memory is free" in deployment.zoe("nodes")
         assert "f.main/0" in deployment.zoe("top")
         assert deployment.zoe("top", "-o", "name").split()[0].endswith("f.main/0")
         zoe.stop("app")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from catalogue_world import SHORT_ON_ROOM, bring, catalogue_on, until_working
+from catalogue_world import SHORT_ON_ROOM, bring, catalogue_on, chosen, until_working
 from docker_engine import TestEngine
 from stack import Deployment, until
 
@@ -24,7 +24,7 @@ def deployment(engine: TestEngine, tmp_path: Path) -> Iterator[Deployment]:
 def test_a_worker_is_retired_for_others_and_comes_back(deployment: Deployment) -> None:
     bring(deployment, "dask-wordcount/wordcount.py")
     (deployment.folder / "guest.yaml").write_text(SHORT_ON_ROOM % 0.3)
-    choices = [word for one in ("seconds=600", "until=enough") for word in ("--set", one)]
+    choices = chosen("seconds=600", "until=enough")
     deployment.zoe("submit", "dask-wordcount", "--name", "count", *choices)
     with deployment.client() as client:
         until_working(client, "count", WORKER, 3)

@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.component("docker"), pytest.mark.timeout(1200)]
 def test_a_page_does_what_it_says(name: str, engine: TestEngine, tmp_path: Path) -> None:
     page = HOWTO / f"{name}.md"
     builds = {entry: image for image, entry in BUILD.findall(page.read_text())}
+    assert name in builds
     assert builds == {entry: image_of(entry) for entry in builds}
     # What is only read about of a page is tried elsewhere.
     with catalogue_on(engine, tmp_path, name, room="cores=2 memory=8GiB") as deployment:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from catalogue_world import SHORT_ON_ROOM, bring, catalogue_on, until_working
+from catalogue_world import SHORT_ON_ROOM, bring, catalogue_on, chosen, until_working
 from docker_engine import TestEngine
 from stack import Deployment, until
 from zoe.client import Zoe
@@ -67,11 +67,8 @@ def test_workers_leave_for_others_and_the_words_are_right(deployment: Deployment
     bring(deployment, "spark-wordcount/wordcount.py")
     (deployment.folder / "guest.yaml").write_text(SHORT_ON_ROOM % 0.8)
     counts = write_text(deployment.workspace / "text", TEXT_BYTES)
-    choices = ("rounds=100000", "until=enough", "worker_cores=0.4")
-    deployment.zoe(
-        *("submit", "spark-wordcount", "--name", "count"),
-        *(word for one in choices for word in ("--set", one)),
-    )
+    choices = chosen("rounds=100000", "until=enough", "worker_cores=0.4")
+    deployment.zoe("submit", "spark-wordcount", "--name", "count", *choices)
 
     def says(text: str) -> None:
         until(

@@ -23,7 +23,12 @@ from backend_worlds import (
     stopped,
     within,
 )
-from container_worlds import DockerWorld, check_output_across_masters
+from container_worlds import (
+    DockerWorld,
+    check_memory_that_is_not_enough,
+    check_output_across_masters,
+    check_peers,
+)
 from docker_engine import IMAGE
 from zoe.backends.base import Refused, Retryable
 from zoe.backends.docker.backend import DockerBackend
@@ -37,23 +42,7 @@ MIB = 2**20
 
 
 async def test_peers_reach_each_other_by_name(world: DockerWorld, backend: DockerBackend) -> None:
-    serves = world.service(Program(listens=8000), ready=within(20, HttpCheck(8000)))
-    asks = (
-        "use IO::Socket::INET; for my $peer (@ARGV) {"
-        " my $s = IO::Socket::INET->new(PeerAddr => $peer, PeerPort => 8000) or die $peer;"
-        ' print $s "GET / HTTP/1.0\\r\\n\\r\\n"; my @said = <$s>; print "$said[-1]\\n" }'
-    )
-    client = replace(
-        world.service(SLEEPS, name="client"),
-        command=("perl", "-e", asks, "${dns.f.s.0}", "s.f"),
-    )
-    execution = make_execution(serves, client)
-    server, caller = make_instance(execution), make_instance(execution, "f.client")
-    await backend.start(execution, server)
-    await seen(backend, server, ready)
-    await backend.start(execution, caller)
-    assert (await end_of(backend, caller)).code == 0
-    assert output(world, caller) == "hello\nhello\n"
+    await check_peers(world, backend)
 
 
 async def test_ports_are_published_where_people_reach_the_machine(world: DockerWorld) -> None:
@@ -152,14 +141,7 @@ async def test_limits_are_held_by_the_engine_and_can_be_changed(
 
 
 async def test_who_needs_more_memory_is_said_so(world: DockerWorld, backend: DockerBackend) -> None:
-    service = replace(
-        world.service(SLEEPS, resources=Resources(500, 32 * MIB)),
-        command=("perl", "-e", "my $all = 'x' x (256 * 2**20); print length $all"),
-    )
-    _, instance = await start(backend, service)
-    exit = await end_of(backend, instance)
-    assert exit.reason is ExitReason.OUT_OF_MEMORY
-    assert "32 MiB" in exit.message
+    await check_memory_that_is_not_enough(world, backend)
 
 
 async def test_a_network_that_is_used_for_longer_goes_later(

@@ -21,7 +21,7 @@ from backend_worlds import (
     stopped,
     within,
 )
-from container_worlds import DockerWorld
+from container_worlds import DockerWorld, check_stop_across_masters
 from docker_engine import IMAGE
 from zoe.backends.base import Retryable
 from zoe.backends.docker.backend import DockerBackend
@@ -112,15 +112,7 @@ async def test_an_engine_that_is_away_at_first_is_found_later(world: DockerWorld
 
 
 async def test_the_next_master_goes_on_stopping(world: DockerWorld, backend: DockerBackend) -> None:
-    _, instance = await run(world, backend, Program(ignores_term=True, prints="up"))
-    await eventually(lambda: output(world, instance) == "up\n")
-    await backend.stop(instance.id, 1, grace_seconds=1.5, shrink=False)
-    await backend.close()
-    heir = world.backend()
-    await heir.open()
-    exit = (await seen(heir, instance, stopped)).exit
-    assert exit is not None
-    assert (exit.reason, exit.signal) == (ExitReason.STOPPED, 9)
+    await check_stop_across_masters(world, backend)
 
 
 async def test_an_engine_that_limits_logs_loses_no_output(world: DockerWorld) -> None:

@@ -1,6 +1,7 @@
 """Images that the engine has not got: from a real registry, which fails in every way."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from backend_worlds import (
     stopped,
 )
 from container_worlds import DockerWorld
-from docker_registry import COMMAND, TestRegistry
+from docker_registry import COMMAND, TestRegistry, registry_beside
 from zoe.backends.base import Refused, Retryable
 from zoe.backends.docker import pulls
 from zoe.backends.docker.backend import DockerBackend
@@ -33,21 +34,14 @@ pytestmark = pytest.mark.component("docker")
 
 @pytest.fixture
 def registry(world: DockerWorld, tmp_path: Path) -> Iterator[TestRegistry]:
-    made = TestRegistry(tmp_path / "registry", world.engine)
-    made.start()
-    yield made
-    made.stop()
-    images = world.engine.docker("images", "--format", "{{.ID}} {{.Repository}}").splitlines()
-    if ours := {each.split()[0] for each in images if made.name in each}:
-        world.engine.docker("rmi", "-f", *ours)
+    with registry_beside(world.engine, tmp_path / "registry") as made:
+        yield made
 
 
 @pytest.fixture
 def private(world: DockerWorld, tmp_path: Path) -> Iterator[TestRegistry]:
-    made = TestRegistry(tmp_path / "private", world.engine, private=True)
-    made.start()
-    yield made
-    made.stop()
+    with registry_beside(world.engine, tmp_path / "private", private=True) as made:
+        yield made
 
 
 @pytest.fixture(autouse=True)
@@ -182,7 +176,7 @@ async def test_a_registry_that_comes_back_is_found(
     registry.stop()
     _, instance = await start(backend, service(world, image))
     found = await seen(backend, instance, lambda one: "tried again" in one.message)
-    assert "1 of 6 times in vain" in found.message
+    assert re.search(r"[1-5] of 6 times in vain", found.message)
     registry.start()
     assert (await end_of(backend, instance)).reason is ExitReason.COMPLETED
 

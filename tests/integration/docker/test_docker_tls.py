@@ -23,7 +23,6 @@ from certificates import make_certificates
 from container_worlds import DockerWorld
 from docker_engine import TestEngine
 from zoe.backends.base import Retryable
-from zoe.backends.docker.backend import DockerBackend
 from zoe.cli.engines import engine_finding
 from zoe.model.cluster import NodeStatus
 from zoe.model.engines import EngineSpec, parse_engines
@@ -156,4 +155,3 @@ async def test_without_tls_only_when_that_is_said(world: DockerWorld, engine: Te
         engine.start()
     with pytest.raises(Retryable, match="cannot be reached"):
         await backend.stop("7/f.s/0", 1, grace_seconds=1, shrink=False)
-    assert isinstance(backend, DockerBackend)

@@ -89,7 +89,7 @@ def until_gone(engine: TestEngine, network: str) -> None:
         return network not in engine.docker("network", "ls", "--format", "{{.Name}}").split()
 
     with suppress(AssertionError):
-        until(is_gone)
+        until(is_gone, PATIENCE_SECONDS)
         return
     with pytest.raises(AssertionError, match="has active endpoints"):  # or Zoe could have done it
         engine.docker("network", "rm", network)

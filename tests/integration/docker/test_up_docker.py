@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from docker_engine import IMAGE, TestEngine
-from docker_registry import COMMAND, TestRegistry
+from docker_registry import COMMAND, registry_beside
 from stack import Deployment, deployment_in, until
 from zoe.cli.engines import engine_finding
 from zoe.model.engines import EngineSpec
@@ -96,9 +96,7 @@ def test_down_says_what_it_could_not_end(deployment: Deployment, engine: TestEng
 def test_a_pull_is_told_and_outlives_the_master(
     deployment: Deployment, engine: TestEngine, tmp_path: Path
 ) -> None:
-    registry = TestRegistry(tmp_path / "registry", engine)
-    registry.start()
-    try:
+    with registry_beside(engine, tmp_path / "registry") as registry:
         image = registry.image()
         command = f"image: {image}\n        command: [{', '.join(COMMAND)}]"
         zapp = re.sub(r"image: .*?(?=\n +resources)", command, ZAPP, flags=re.DOTALL)
@@ -117,8 +115,6 @@ def test_a_pull_is_told_and_outlives_the_master(
         (tmp_path / "absent.yaml").write_text(absent)
         said = deployment.zoe("run", "absent.yaml", "--name", "absent", code=103)
         assert f"the image {image}23 cannot be pulled on lab: manifest" in said
-    finally:
-        registry.stop()
 
 
 def test_doctor_asks_the_engine(engine: TestEngine, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from catalogue_world import bring, catalogue_up
+from catalogue_world import bring, catalogue_up, chosen
 from docker_images import provide
 from stack import Deployment, until
 from swarm_engines import TestSwarm
@@ -26,7 +26,7 @@ def deployment(tmp_path: Path, swarm: TestSwarm) -> Iterator[Deployment]:
 
 def test_ranks_on_three_nodes_compute_together(deployment: Deployment) -> None:
     bring(deployment, "mpi-heat/heat.py")
-    choices = ("--set", "ranks=3", "--set", "cores=0.6", "--set", "size=100", "--set", "steps=200")
+    choices = chosen("ranks=3", "cores=0.6", "size=100", "steps=200")
     said = deployment.zoe("run", "mpi-heat", "--name", "heat", *choices)
     assert "3 ranks, 200 steps of 10000 points" in said
     assert "equal to the result of one process" in said

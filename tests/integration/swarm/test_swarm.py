@@ -24,7 +24,12 @@ from backend_worlds import (
     stopped,
     within,
 )
-from container_worlds import SwarmWorld, check_output_across_masters
+from container_worlds import (
+    SwarmWorld,
+    check_memory_that_is_not_enough,
+    check_output_across_masters,
+    check_peers,
+)
 from docker_engine import IMAGE
 from swarm_engines import MANAGER, WORKERS
 from zoe.backends.base import Refused, Retryable
@@ -60,26 +65,8 @@ async def test_the_nodes_are_those_of_the_swarm(world: SwarmWorld, backend: Swar
 async def test_peers_on_different_nodes_reach_each_other_by_name(
     world: SwarmWorld, backend: SwarmBackend
 ) -> None:
-    serves = world.service(Program(listens=8000), ready=within(20, HttpCheck(8000)))
-    asks = (
-        "use IO::Socket::INET; for my $peer (@ARGV) {"
-        " my $s = IO::Socket::INET->new(PeerAddr => $peer, PeerPort => 8000) or die $peer;"
-        ' print $s "GET / HTTP/1.0\\r\\n\\r\\n"; my @said = <$s>; print "$said[-1]\\n" }'
-    )
-    client = replace(
-        world.service(SLEEPS, name="client"),
-        command=("perl", "-e", asks, "${dns.f.s.0}", "s.f"),
-    )
-    execution = make_execution(serves, client)
-    server = make_instance(execution)
-    caller = make_instance(execution, "f.client", node=WORKERS[1])
-    await backend.start(execution, server)
-    await seen(backend, server, ready)
-    await backend.start(execution, caller)
-    assert (await end_of(backend, caller)).code == 0
-    assert output(world, caller) == "hello\nhello\n"
-    found = await seen(backend, caller, stopped)
-    assert found.node == WORKERS[1]
+    caller = await check_peers(world, backend, WORKERS[1])
+    assert (await seen(backend, caller, stopped)).node == WORKERS[1]
 
 
 async def test_ports_are_published_by_the_node(world: SwarmWorld, backend: SwarmBackend) -> None:
@@ -158,14 +145,7 @@ async def test_limits_are_held_and_can_be_changed(world: SwarmWorld, backend: Sw
 
 
 async def test_who_needs_more_memory_is_said_so(world: SwarmWorld, backend: SwarmBackend) -> None:
-    service = replace(
-        world.service(SLEEPS, resources=Resources(500, 32 * MIB)),
-        command=("perl", "-e", "my $all = 'x' x (256 * 2**20); print length $all"),
-    )
-    _, instance = await start(backend, service)
-    exit = await end_of(backend, instance)
-    assert exit.reason is ExitReason.OUT_OF_MEMORY
-    assert "32 MiB" in exit.message
+    await check_memory_that_is_not_enough(world, backend)
 
 
 async def test_a_missing_image_is_said(world: SwarmWorld, backend: SwarmBackend) -> None:
@@ -186,9 +166,8 @@ async def test_what_a_node_rejects_is_said_in_the_words_of_the_swarm(
 
 
 async def test_what_fits_nowhere_for_the_swarm_is_said(
-    world: SwarmWorld, backend: SwarmBackend, monkeypatch: pytest.MonkeyPatch
+    world: SwarmWorld, backend: SwarmBackend
 ) -> None:
-    monkeypatch.setattr("zoe.backends.swarm.node.SETTLE_SECONDS", 2.0)
     with pytest.raises(Retryable, match="insufficient resources"):
         await start(backend, world.service(SLEEPS, resources=Resources(1000_000, 64 * MIB)))
     await eventually(lambda: world.swarm.things() == world.things_before)

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +16,11 @@ from zoe.model.engines import parse_engines
 
 HOWTO = Path(__file__).parents[3] / "docs/howto/swarm.md"
 ELSEWHERE_SECONDS = 30.0
-"""After a node was lost, its elastic instances run on others."""
+"""Once the swarm has called a node down, what it ran runs on others.
+
+On an idle machine that is so after the loss itself. How soon the swarm calls a node down where
+the tests are not alone is its own affair, and not judged here.
+"""
 
 pytestmark = [pytest.mark.component("swarm"), pytest.mark.timeout(300)]
 
@@ -74,19 +77,17 @@ def test_what_a_lost_worker_ran_runs_elsewhere(deployment: Deployment, swarm: Te
     )
     was_there = [n for n, node in nodes_of(deployment, name, "app.worker").items() if node == lost]
 
-    begun = time.monotonic()
     swarm.nodes[lost].cut()
     try:
+        until(lambda: swarm.state(lost) == "down", what=lambda: swarm.state(lost))
         until(
             lambda: (
                 (found := nodes_of(deployment, name, "app.worker")).keys() >= set(was_there)
                 and lost not in found.values()
             ),
-            ELSEWHERE_SECONDS * 2,
+            ELSEWHERE_SECONDS,
             what=lambda: deployment.zoe("show", name),
         )
-        took = time.monotonic() - begun
-        assert took < ELSEWHERE_SECONDS, f"it took {took:.0f} s"
         assert "unreachable" in deployment.zoe("nodes")
     finally:
         swarm.nodes[lost].heal()
@@ -129,8 +130,10 @@ def test_doctor_asks_the_swarm(deployment: Deployment, swarm: TestSwarm) -> None
     assert (nameless.ok, nameless.needed) == (False, False)
     assert WORKERS[0] in nameless.found
     swarm.docker("swarm", "update", "--task-history-limit", "0")
-    found, *_ = swarm_findings(parse_engines(engines_of(swarm)))
-    swarm.docker("swarm", "update", "--task-history-limit", "5")
+    try:
+        found, *_ = swarm_findings(parse_engines(engines_of(swarm)))
+    finally:
+        swarm.docker("swarm", "update", "--task-history-limit", "5")
     assert not found.ok
     assert "forgets" in found.found
     (found,) = swarm_findings(parse_engines(f"w {swarm.nodes[WORKERS[0]].url}"))
