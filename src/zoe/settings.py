@@ -145,7 +145,8 @@ class Settings(BaseModel):
     pressure_free_memory: Annotated[float, Field(ge=0, le=0.5)] = 0.05
     """Where a smaller part of a node's memory is free, elastic instances go; 0: they stay."""
     pressure_memory_stall: Annotated[float, Field(ge=0, le=100)] = 25.0
-    """Percent of the time from which programs that wait for memory cost elastic instances; 0: never."""
+    """Percent of the time from which programs that wait for memory cost elastic instances; 0:
+    never."""
     pressure_cpu_stall: Annotated[float, Field(ge=0, le=100)] = 0.0
     """The same of cores, from which no elastic instance is added; 0: nobody looks."""
     pressure_pause_seconds: Annotated[float, Field(ge=0)] = 300.0
