@@ -91,7 +91,8 @@ def test_a_hungry_elastic_instance_is_taken_back(deployment: Deployment) -> None
         (node,) = zoe.nodes().items
         assert node.pressure == "less than 10% of its memory is free"
         ended = until(lambda: use_of(zoe, "app", "f.worker/0"))
-        assert ended.peak_bytes >= 320 * MIB
+        # It may be told to end before it has filled all: what is told is what brought it there.
+        assert ended.peak_bytes >= 256 * MIB
         assert ended.core_seconds > 0
         main = until(lambda: use_of(zoe, "app", "f.main/0"))
         assert 150 * MIB <= main.memory_bytes < 250 * MIB

@@ -23,8 +23,9 @@ from backend_worlds import (
     start,
 )
 from container_worlds import SwarmWorld, check_stop_across_masters
+from docker_engine import IMAGE
 from swarm_engines import MANAGER, WORKERS
-from zoe.backends.base import Retryable
+from zoe.backends.base import Refused, Retryable
 from zoe.backends.swarm.backend import SwarmBackend
 from zoe.model.cluster import NodeStatus
 from zoe.model.engines import EngineSpec
@@ -176,6 +177,39 @@ async def test_the_network_goes_with_the_last_attempt(
     await backend.remove(first.id, 1)
     assert name in world.swarm.docker("network", "ls")
     await backend.remove(second.id, 1)
+    await eventually(lambda: name not in world.swarm.docker("network", "ls"))
+
+
+async def test_a_network_that_the_swarm_will_not_let_go_yet_is_tried_again(
+    world: SwarmWorld, backend: SwarmBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend.unused_seconds = 3600.0
+    manager, refused = backend._swarm.manager, asyncio.Event()
+    removes = manager.remove_network
+
+    async def remove_network(name: str) -> None:
+        try:
+            await removes(name)
+        except Refused:
+            refused.set()
+            raise
+
+    monkeypatch.setattr(manager, "remove_network", remove_network)
+    execution = make_execution(world.service(Program(exit_code=0)))
+    instance = make_instance(execution)
+    await backend.start(execution, instance)
+    await end_of(backend, instance)
+    name, user = f"zoe-{world.deployment}-{execution.id}", f"{world.deployment}-waits"
+    nowhere = ("--constraint", "node.hostname==nowhere", "--no-resolve-image")
+    world.swarm.docker(
+        "service", "create", "-d", "--name", user, "--network", name, *nowhere, IMAGE
+    )
+    try:
+        await backend.remove(instance.id, 1)
+        await eventually(refused.is_set)
+        assert name in world.swarm.docker("network", "ls")
+    finally:
+        world.swarm.docker("service", "rm", user)
     await eventually(lambda: name not in world.swarm.docker("network", "ls"))
 
 

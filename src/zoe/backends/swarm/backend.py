@@ -164,14 +164,15 @@ class SwarmBackend(DockerBackend):
         }
         for network in networks:
             execution_id = network["Labels"].get(EXECUTION, "")
+            there.add(execution_id)
             is_used = not execution_id.isdigit() or int(execution_id) in used
             if is_used or network["Name"] in self._swarm.attached:
                 self._unused_since.pop(network["Name"], None)
-                there.add(execution_id)
                 continue
             since = self._unused_since.setdefault(network["Name"], now)
             if int(execution_id) in self._dropped or now - since >= self.unused_seconds:
                 await host.try_remove_network(int(execution_id))
+        # What the swarm refused to remove yet is there at the next look, and tried again.
         self._dropped = {each for each in self._dropped - used if str(each) in there}
 
     def _executions(self, host: Host) -> set[int]:
