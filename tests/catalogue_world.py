@@ -1,14 +1,16 @@
-"""The catalogue on a real Docker Engine, as its user has it: images built, scripts brought."""
+"""The catalogue on real engines, as its user has it: images built, scripts brought."""
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from docker_engine import TestEngine
 from docker_images import CATALOGUE, provide
 from stack import Deployment, deployment_in, until
+from swarm_engines import TestSwarm
 from zoe.client import Zoe
 from zoe.model.execution import InstanceStatus
 
@@ -30,23 +32,41 @@ frameworks:
 """Somebody else's application; it ends when its workspace has the file `leave`."""
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a test has the catalogue: on one engine, or on the nodes of a swarm."""
+
+    backend: str
+    whole: TestEngine | TestSwarm
+
+    @property
+    def nodes(self) -> Mapping[str, TestEngine]:
+        return self.whole.nodes if isinstance(self.whole, TestSwarm) else {"lab": self.whole}
+
+    def settings(self, room: str) -> dict[str, str]:
+        """Return what gives away so much of each node: ``cores=2 memory=4GiB``."""
+        nodes = self.nodes.items()
+        engines = "; ".join(f"{name} {e.url} {room} address={e.address}" for name, e in nodes)
+        return {"ZOE_BACKEND": self.backend, f"ZOE_{self.backend.upper()}_ENGINES": engines}
+
+
 @contextmanager
 def catalogue_on(
-    engine: TestEngine, folder: Path, *images: str, room: str, owner: int = OWNER
+    place: Place, folder: Path, *images: str, room: str, owner: int = OWNER
 ) -> Iterator[Deployment]:
     """Give a deployment with these images, whose data folder is the user's own; it is up.
 
-    ``room`` says how much of the machine is given away: ``cores=2 memory=4GiB``.
+    ``room`` says how much of each node is given away: ``cores=2 memory=4GiB``.
     """
-    provide(engine, *images)
-    where = f"lab {engine.url} {room} address={engine.address}"
+    for node in place.nodes.values():
+        provide(node, *images)
+    before = place.whole.things()
     try:
-        with catalogue_up(
-            folder, owner, ZOE_BACKEND="docker", ZOE_DOCKER_ENGINES=where
-        ) as deployment:
+        with catalogue_up(folder, owner, **place.settings(room)) as deployment:
             yield deployment
+        until(lambda: place.whole.things() == before, what=lambda: place.whole.things() ^ before)
     finally:
-        engine.empty()
+        place.whole.empty()
 
 
 @contextmanager

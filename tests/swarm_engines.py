@@ -115,6 +115,13 @@ class TestSwarm:
         }
         return on_nodes | {f"service {name}" for name in self.services()}
 
+    def empty(self) -> None:
+        """Remove every service, container and network."""
+        if services := self.services():
+            self.docker("service", "rm", *services)
+        for node in self.nodes.values():
+            node.empty()
+
     def state(self, node: str) -> str:
         """Return what the swarm calls a node: ready, down or unknown."""
         return self.docker("node", "inspect", "--format", "{{.Status.State}}", node)

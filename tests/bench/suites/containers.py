@@ -8,14 +8,12 @@ import subprocess
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
-from deployment import Deployment, deployment, until
+from deployment import Deployment, deployment
 from figures import Figures, percentile
-from wire import Connection
 
 from components import is_present
-from docker_engine import IMAGE, TestEngine, engine_of_its_own
+from docker_engine import IMAGE, engine_of_its_own
 from zoe.backends.docker.engine import Engine
 from zoe.backends.docker.host import CONCURRENCY
 from zoe.model.engines import EngineSpec
@@ -26,7 +24,10 @@ MANY = 50
 CROWD = 200
 WATCHED_SECONDS = 20.0
 STOP_SECONDS = 120.0
+LOOK_SECONDS = 0.05
+"""Between two looks: they cost what is measured some time."""
 DEPLOYMENT = "bench"
+ALONE = "bench-alone"
 TOLD = ["date", "+%s%N"]
 """The program says itself when it ran, in nanoseconds since 1970."""
 
@@ -62,34 +63,38 @@ async def measure(figures: Figures, folder: Path) -> None:
     if not is_present("docker"):
         figures.note("left out: it needs root, and Docker as docs/howto/docker.md says")
         return
-    with engine_of_its_own() as engine:
+    with engine_of_its_own() as there:
         settings = {
             "ZOE_BACKEND": "docker",
             "ZOE_DEPLOYMENT": DEPLOYMENT,
-            "ZOE_DOCKER_ENGINES": f"lab {engine.url} cores=4 memory=8GiB",
+            "ZOE_DOCKER_ENGINES": f"lab {there.url} cores=4 memory=8GiB",
         }
-        async with deployment(folder, **settings) as zoe:
-            await _idle(figures, zoe, "with no container")
-            for part in (_one, _several, _crowd):
-                async with zoe.connection() as api:
-                    await part(figures, engine, zoe, api)
+        engine = Engine(EngineSpec("lab", there.url), DEPLOYMENT)
+        try:
+            async with deployment(folder, **settings) as zoe:
+                await _idle(figures, zoe, "with no container")
+                for part in (_one, _several, _crowd):
+                    await part(figures, engine, zoe)
+        finally:
+            await engine.close()
 
 
-async def _one(figures: Figures, engine: TestEngine, zoe: Deployment, api: Connection) -> None:
+async def _one(figures: Figures, engine: Engine, zoe: Deployment) -> None:
     """From the submission to the running program, on an idle Zoe."""
     bare: list[float] = []
     through: list[float] = []
-    command = ["docker", "-H", engine.url, "run", "--rm", IMAGE, *TOLD]
-    for _ in range(ROUNDS):
-        began = time.time_ns()
-        told = subprocess.run(command, capture_output=True, check=True).stdout  # noqa: ASYNC221  # bare
-        bare.append((int(told) - began) / 1e6)
-        began = time.time_ns()
-        id = await api.submit(ONE)
-        await api.until_ended(id, 60)
-        (line,) = (await api.get(f"/executions/{id}/logs"))["items"]
-        through.append((int(line["text"]) - began) / 1e6)
-        await until(lambda: not _ours(engine))
+    command = ["docker", "-H", engine.spec.url, "run", "--rm", "--init", IMAGE, *TOLD]
+    async with zoe.connection() as api:
+        for _ in range(ROUNDS):
+            began = time.time_ns()
+            told = subprocess.run(command, capture_output=True, check=True).stdout  # noqa: ASYNC221  # bare
+            bare.append((int(told) - began) / 1e6)
+            began = time.time_ns()
+            id = await api.submit(ONE)
+            await api.until_ended(id, 60)
+            (line,) = (await api.get(f"/executions/{id}/logs"))["items"]
+            through.append((int(line["text"]) - began) / 1e6)
+            await _until_gone(engine)
     figures.add(
         "submit to container running, median",
         percentile(through, 50),
@@ -99,19 +104,17 @@ async def _one(figures: Figures, engine: TestEngine, zoe: Deployment, api: Conne
     )
 
 
-async def _several(figures: Figures, engine: TestEngine, zoe: Deployment, api: Connection) -> None:
-    """Fifty at once, beside the engine that is asked for as many by nobody but this program."""
-    alone = Engine(EngineSpec("lab", engine.url), "alone")
-    try:
-        names = [f"alone-{number}" for number in range(MANY)]
-        start = await _timed(lambda: _all(names, lambda name: _start(alone, name)))
-        stop = await _timed(lambda: _all(names, lambda name: alone.remove(name, force=True)))
-    finally:
-        await alone.close()
+async def _several(figures: Figures, engine: Engine, zoe: Deployment) -> None:
+    """Fifty at once, beside the engine that this program alone asks for as many of the same."""
+    names = [f"alone-{number}" for number in range(MANY)]
+    await engine.create_network(ALONE, {})
+    start = await _timed(lambda: _all(names, lambda name: _start(engine, name)))
+    stop = await _timed(lambda: _all(names, lambda name: engine.remove(name, force=True)))
+    await engine.remove_network(ALONE)
     began = time.perf_counter()
-    id = await _running(api, MANY)
+    id = await _running(zoe, MANY)
     started = time.perf_counter() - began
-    stopped = await _timed(lambda: _stop(engine, api, id))
+    stopped = await _timed(lambda: _stop(engine, zoe, id))
     figures.add(f"submit to {MANY} containers running", started, "s", baseline=start)
     for name, ours, bare in (("started", started, start), ("stopped", stopped, stop)):
         figures.add(
@@ -119,11 +122,10 @@ async def _several(figures: Figures, engine: TestEngine, zoe: Deployment, api: C
         )
 
 
-async def _crowd(figures: Figures, engine: TestEngine, zoe: Deployment, api: Connection) -> None:
-    id = await _running(api, CROWD)
+async def _crowd(figures: Figures, engine: Engine, zoe: Deployment) -> None:
+    id = await _running(zoe, CROWD)
     await _idle(figures, zoe, f"with {CROWD} containers")
-    async with zoe.connection() as again:  # the api has closed the other one meanwhile
-        await _stop(engine, again, id)
+    await _stop(engine, zoe, id)
 
 
 async def _idle(figures: Figures, zoe: Deployment, when: str) -> None:
@@ -134,28 +136,32 @@ async def _idle(figures: Figures, zoe: Deployment, when: str) -> None:
     figures.add(f"master {when}", 100 * share, "% of a core", seconds=WATCHED_SECONDS)
 
 
-async def _running(api: Connection, count: int) -> int:
+async def _running(zoe: Deployment, count: int) -> int:
     """Return an execution of so many containers, all of which run."""
-    id = await api.submit(SEVERAL.format(image=IMAGE, count=count))
-    async with asyncio.timeout(LIMIT_SECONDS):
+    async with zoe.connection() as api, asyncio.timeout(LIMIT_SECONDS):
+        id = await api.submit(SEVERAL.format(image=IMAGE, count=count))
         while (await api.get(f"/executions/{id}"))["status"] != "running":
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(LOOK_SECONDS)
     return id
 
 
-async def _stop(engine: TestEngine, api: Connection, id: int) -> None:
-    status, body = await api.request("POST", f"/executions/{id}/stop")
+async def _stop(engine: Engine, zoe: Deployment, id: int) -> None:
+    async with zoe.connection() as api:
+        status, body = await api.request("POST", f"/executions/{id}/stop")
     if status >= 300:
         raise RuntimeError(f"stop: {status}: {body!r}")
-    await until(lambda: not _ours(engine), STOP_SECONDS)
+    await _until_gone(engine)
 
 
-def _ours(engine: TestEngine) -> list[str]:
-    return engine.docker("ps", "-aq", "--filter", f"label=zoe.deployment={DEPLOYMENT}").split()
+async def _until_gone(engine: Engine) -> None:
+    async with asyncio.timeout(STOP_SECONDS):
+        while await engine.containers():
+            await asyncio.sleep(LOOK_SECONDS)
 
 
 async def _start(engine: Engine, name: str) -> None:
-    config: dict[str, Any] = {"Image": IMAGE, "Cmd": ["sleep", "infinity"]}
+    host = {"Init": True, "NetworkMode": ALONE, "Memory": 8 * 2**20, "MemorySwap": 8 * 2**20}
+    config = {"Image": IMAGE, "Cmd": ["sleep", "infinity"], "HostConfig": host}
     await engine.start(await engine.create(name, config))
 
 

@@ -10,11 +10,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from catalogue_world import OWNER, catalogue_on, chosen, until_working
-from docker_engine import TestEngine
+from catalogue_world import OWNER, Place, catalogue_on, chosen, until_working
 from stack import Deployment, until
 
-pytestmark = [pytest.mark.component("docker"), pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.timeout(1200)
 
 CELL = """
 from pyspark.sql import SparkSession
@@ -30,10 +29,10 @@ CELL_SECONDS = 180
 
 @pytest.fixture
 def deployment(
-    request: pytest.FixtureRequest, engine: TestEngine, tmp_path: Path
+    request: pytest.FixtureRequest, place: Place, tmp_path: Path
 ) -> Iterator[Deployment]:
     # Beside the notebook server: a master of 0.2, and two workers of 0.4.
-    with catalogue_on(engine, tmp_path, request.param, room="cores=1.2 memory=8GiB") as found:
+    with catalogue_on(place, tmp_path, request.param, room="cores=1.2 memory=8GiB") as found:
         yield found
 
 

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from catalogue_world import OWNER, bring, catalogue_on, chosen, working
+from catalogue_world import OWNER, Place, bring, catalogue_on, chosen, working
 from docker_engine import TestEngine
 from stack import Deployment, until
+from swarm_engines import TestSwarm
 
-pytestmark = [pytest.mark.component("docker"), pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.timeout(1200)
+docker = pytest.mark.component("docker")
+
 
 RANKS = 3
 CHOICES = (f"ranks={RANKS}", "cores=0.3")
@@ -44,11 +47,12 @@ WORKER = "mpi.worker"
 def deployment(
     request: pytest.FixtureRequest, engine: TestEngine, tmp_path: Path
 ) -> Iterator[Deployment]:
-    room = "cores=1 memory=4GiB"
-    with catalogue_on(engine, tmp_path, "mpi", room=room, owner=request.param) as found:
+    lab, room = Place("docker", engine), "cores=1 memory=4GiB"
+    with catalogue_on(lab, tmp_path, "mpi", room=room, owner=request.param) as found:
         yield found
 
 
+@docker
 def test_ranks_compute_together(deployment: Deployment) -> None:
     bring(deployment, "mpi-pi/pi.py")
     said = deployment.zoe("run", "mpi-pi", "--name", "pi", *chosen(*CHOICES, "strips=3000000"))
@@ -62,6 +66,7 @@ def test_ranks_compute_together(deployment: Deployment) -> None:
     assert "equal to the result of one process" in said
 
 
+@docker
 @pytest.mark.parametrize("deployment", [OWNER], indirect=True, ids=["somebody"])
 def test_a_lost_rank_ends_the_execution(deployment: Deployment, engine: TestEngine) -> None:
     (deployment.workspace / "pi.py").write_text(WAITS)
@@ -81,3 +86,16 @@ def test_a_lost_rank_ends_the_execution(deployment: Deployment, engine: TestEngi
     engine.docker("kill", lost)
     assert "mpi.worker" in deployment.zoe("wait", "pi", code=1)
     until(lambda: not list((deployment.workspace / ".zoe").glob("mpi-*-1")))
+
+
+@pytest.mark.component("swarm")
+def test_ranks_on_three_nodes_compute_together(swarm: TestSwarm, tmp_path: Path) -> None:
+    choices = chosen("ranks=3", "cores=0.6", "size=100", "steps=200")
+    with catalogue_on(Place("swarm", swarm), tmp_path, "mpi", room="cores=1") as deployment:
+        bring(deployment, "mpi-heat/heat.py")
+        said = deployment.zoe("run", "mpi-heat", "--name", "heat", *choices)
+        with deployment.client() as client:
+            ranks = [one for one in client.show("heat").instances if one.service == WORKER]
+    assert "3 ranks, 200 steps of 10000 points" in said
+    assert "equal to the result of one process" in said
+    assert len({one.node for one in ranks}) == 3
