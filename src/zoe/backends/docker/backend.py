@@ -248,8 +248,8 @@ class DockerBackend:
                 async with host.engine.events() as happened:
                     await self._look(host)
                     await host.remove_networks(self._executions(host))
-                    async for line in happened:
-                        self._note_memory_kill(line)
+                    async for lines in happened:
+                        self._note_memory_kills(lines)
                         await self._look(host)
             except (Retryable, Refused):
                 await self._try_look(host)
@@ -259,12 +259,12 @@ class DockerBackend:
         for host in self._hosts.values():
             await self._look(host)
 
-    def _note_memory_kill(self, line: bytes) -> None:
-        event = json.loads(line)
-        if event["Action"] == OOM:
-            for attempt in self._attempts.values():
-                if attempt.id == event["Actor"]["ID"]:
-                    attempt.note_memory_kill()
+    def _note_memory_kills(self, lines: Sequence[bytes]) -> None:
+        for event in map(json.loads, lines):
+            if event["Action"] == OOM:
+                for attempt in self._attempts.values():
+                    if attempt.id == event["Actor"]["ID"]:
+                        attempt.note_memory_kill()
 
     async def _sample(self, host: Host) -> tuple[NodeSample, list[InstanceSample]] | None:
         """Return what one engine tells; None when it does not answer, or nobody named it."""

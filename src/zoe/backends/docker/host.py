@@ -60,6 +60,8 @@ class Host:
         self._free = asyncio.Semaphore(CONCURRENCY)
         self._using: Counter[int] = Counter()
         """How many starts of each execution are under way."""
+        self._there: set[int] = set()
+        """Of those, the executions whose networks are there: nobody removes them meanwhile."""
         self._unused: set[int] = set()
         """Executions whose networks were to be removed and could not be yet."""
         self._network_lock = asyncio.Lock()
@@ -181,10 +183,14 @@ class Host:
         self._unused.discard(execution_id)
         try:
             async with self._network_lock:
-                name = network_name(self._deployment, execution_id)
-                labels = {DEPLOYMENT: self._deployment, EXECUTION: str(execution_id)}
-                await self.engine.create_network(name, labels)
+                if execution_id not in self._there:  # an engine that starts others answers slowly
+                    name = network_name(self._deployment, execution_id)
+                    labels = {DEPLOYMENT: self._deployment, EXECUTION: str(execution_id)}
+                    await self.engine.create_network(name, labels)
+                    self._there.add(execution_id)
             yield
         finally:
             self._using[execution_id] -= 1
-            self._using += Counter()  # drops the zeros
+            if not self._using[execution_id]:
+                del self._using[execution_id]
+                self._there.discard(execution_id)
