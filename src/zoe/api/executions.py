@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 from starlette.concurrency import run_in_threadpool
 
+from zoe import failpoints
 from zoe.api import access, views
 from zoe.api.access import Action, Actor, authorise, no_such
 from zoe.api.errors import BadRequest, PreconditionFailed
@@ -221,6 +222,7 @@ async def forget(parts: Parts, actor: Actor, execution: Execution) -> None:
     """
     await parts.store.request_delete(execution.id, actor.user)
     if execution.status in ENDED:
+        await failpoints.reach("cp20")
         await run_in_threadpool(delete_logs, parts.settings.logs_dir, execution.id)
     await parts.ring(execution.id)
 

@@ -14,6 +14,7 @@ import structlog
 import uvicorn
 import uvloop
 
+from zoe import failpoints
 from zoe.api.access import first_token
 from zoe.api.app import Api
 from zoe.api.feed import Feed
@@ -131,6 +132,7 @@ def main() -> None:
     try:
         settings, _ = load_settings()
         configure(settings.log_level, settings.log_format)
+        failpoints.arm(settings.failpoint, settings.failpoints_dir)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(settings))
     except ZoeError as error:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import zoe
+from zoe import failpoints
 from zoe.master.loop import Loop
 from zoe.master.sampling import Sampling
 from zoe.model.errors import ZAppInvalid
@@ -60,8 +61,8 @@ class Desk:
             return Failed("not-leading", "The master is starting, or waits for the database.")
         match request:
             case Wake():
-                self.loop.ring()
-                return Done()
+                await failpoints.reach("cp04", self._ring)
+                return await self._ring()
             case Ping():
                 return Pong(self.epoch, self.since, self.backend.name, zoe.__version__)
             case Plan():
@@ -69,6 +70,11 @@ class Desk:
             case Used():
                 executions = self.loop.scheduler.executions
                 return _uses(request, self.loop.sampling, executions, self.now())
+
+    async def _ring(self) -> Done:
+        if self.loop is not None:
+            self.loop.ring()
+        return Done()
 
     async def _plan(self, request: Plan, loop: Loop) -> Reply:
         try:

@@ -13,8 +13,9 @@ from typing import Any
 
 import structlog
 
+from zoe import failpoints
 from zoe.backends.base import Backend, Retryable
-from zoe.master import intents, observe
+from zoe.master import intents, moments, observe
 from zoe.master.effects import Effects
 from zoe.master.foresight import Foresight
 from zoe.master.sampling import Sampling
@@ -231,7 +232,11 @@ class Loop:
         changes = _changes_of(decisions)
         changes.extend(more)
         if changes:
+            if failpoints.armed():
+                await moments.before_commit(changes)
             await self._store.record(changes, self._epoch)
+            if failpoints.armed():
+                await moments.after_commit(changes, self.scheduler.executions)
         if self.foresight is not None:
             self.foresight.watch(decisions)
         for decision in decisions:

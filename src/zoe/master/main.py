@@ -18,6 +18,7 @@ from pathlib import Path
 import structlog
 
 import zoe.log
+from zoe import failpoints
 from zoe.backends.base import Backend, Retryable
 from zoe.backends.docker.backend import DockerBackend
 from zoe.backends.fake import FakeBackend
@@ -274,6 +275,7 @@ def main() -> int:
     try:
         settings, _ = load_settings()
         zoe.log.configure(settings.log_level, settings.log_format)
+        failpoints.arm(settings.failpoint, settings.failpoints_dir)
         look_seldom()
         asyncio.run(_until_told(settings))
     except ZoeError as error:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from zoe import failpoints
 from zoe.backends.base import Refused, Retryable
 from zoe.backends.docker.engine import Body, Engine, NotThere, Taken, Unreachable
 from zoe.backends.docker.names import (
@@ -99,10 +100,13 @@ class Host:
             container, is_new = await self._create(
                 container_name(self._deployment, key), key, config
             )
+            await failpoints.reach("cp08")
             try:
                 if not is_new and await self._is_started(container):
                     return await self.engine.inspect(container)
+                await failpoints.reach("cp09")
                 await self.engine.start(container)
+                await failpoints.reach("cp11")
             except Unreachable:
                 raise  # it may run: the next look finds it
             except (Retryable, Refused):
@@ -157,7 +161,9 @@ class Host:
     async def _create(self, name: str, key: Key, config: Mapping[str, Any]) -> tuple[str, bool]:
         """Create a container, if it is not there; return its id, and whether it was not."""
         try:
-            return await self.engine.create(name, config), True
+            made = await self.engine.create(name, config)
+            await failpoints.reach("cp07")
+            return made, True
         except Taken:
             found = await self.engine.inspect(name)
         except NotThere as error:
