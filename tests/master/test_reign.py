@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from tests.master.virtual import VirtualLoop, run
 
-from zoe.backends.fake import Behaviour, FakeBackend, FakeEngine
+from zoe import failpoints
+from zoe.backends.base import Retryable
+from zoe.backends.fake import Behaviour, FakeBackend, FakeEngine, Fault
+from zoe.failpoints import Injected
 from zoe.master.answers import Desk
 from zoe.master.main import NoDatabase, reign, serve
 from zoe.model.cluster import NodeMark, NodeStatus
@@ -17,7 +20,7 @@ from zoe.model.quota import OVER_QUOTA, Quota, Team, User
 from zoe.model.zapp_yaml import read_zapp
 from zoe.rpc.messages import Done, Failed, Ping, Plan, Planned, Pong, Wake
 from zoe.settings import Settings
-from zoe.store.base import NewExecution
+from zoe.store.base import NewExecution, NotFound
 from zoe.store.memory import MemoryStore
 
 DOCUMENT = """
@@ -227,6 +230,61 @@ def test_a_time_limit_set_by_a_quota_outlives_the_master(tmp_path: Path) -> None
         end = (await house.store.get(execution_id)).end
         assert end is not None
         assert end.outcome is Outcome.TIME_LIMIT
+
+    play(act, tmp_path)
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+def test_a_master_that_dies_while_it_forgets_leaves_neither_output_nor_execution(
+    tmp_path: Path, is_running: bool
+) -> None:
+    output = tmp_path / "logs/1"
+
+    async def act(house: House) -> None:
+        house.engine = FakeEngine(schedule=house.loop.call_later, logs_dir=output.parent)
+        execution_id = await house.submit()
+
+        async def die() -> None:
+            async with house.master():
+                if is_running:
+                    await house.reaches(execution_id, ExecutionStatus.RUNNING, 3)
+                await house.store.request_delete(execution_id, "admin")
+                await asyncio.sleep(20)
+
+        with pytest.raises(Injected):
+            await die()
+        assert (await house.store.get(execution_id)).status is ExecutionStatus.TERMINATED
+        output.mkdir(parents=True)  # it may have died a moment earlier, too
+        async with house.master():
+            await asyncio.sleep(5)
+        with pytest.raises(NotFound):
+            await house.store.get(execution_id)
+        assert not output.exists()
+
+    failpoints.arm("cp20:raise", tmp_path)
+    try:
+        play(act, tmp_path)
+    finally:
+        failpoints.arm("", tmp_path)
+
+
+def test_output_that_cannot_be_deleted_yet_is_tried_again(tmp_path: Path) -> None:
+    tries = 0
+
+    def fault(call: str, _: str) -> Fault | None:
+        nonlocal tries
+        tries += call == "forget"
+        return Fault(0.0, Retryable("the disk is busy")) if call == "forget" and tries < 4 else None
+
+    async def act(house: House) -> None:
+        house.engine = FakeEngine(schedule=house.loop.call_later, fault=fault)
+        async with house.master():
+            execution_id = await house.submit()
+            await house.store.request_delete(execution_id, "admin")
+            await asyncio.sleep(10)
+        with pytest.raises(NotFound):
+            await house.store.get(execution_id)
+        assert tries == 4
 
     play(act, tmp_path)
 

@@ -218,12 +218,13 @@ async def show_source(parts: PartsOf, actor: ActorOf, ref: str) -> PlainTextResp
 async def forget(parts: Parts, actor: Actor, execution: Execution) -> None:
     """Commit the wish to forget it; the output of one that has not ended is the master's to delete.
 
-    An ended one vanishes from the store at once, and the master never hears of it.
+    An ended one vanishes from the store at once, and the master never hears of it: its output goes
+    first, as nobody would know of it any more.
     """
-    await parts.store.request_delete(execution.id, actor.user)
     if execution.status in ENDED:
-        await failpoints.reach("cp20")
         await run_in_threadpool(delete_logs, parts.settings.logs_dir, execution.id)
+        await failpoints.reach("cp20")
+    await parts.store.request_delete(execution.id, actor.user)
     await parts.ring(execution.id)
 
 

@@ -25,7 +25,7 @@ class Effects:
     def __init__(
         self,
         backend: Backend,
-        report: Callable[[Event], None],
+        report: Callable[[Event | Forget], None],
         fail: Callable[[BaseException], None],
         *,
         concurrency: int,
@@ -52,7 +52,7 @@ class Effects:
                     self._chain(instance_id, self._resize(decision))
                 case SetInstance(instance) if instance.status is InstanceStatus.STOPPED:
                     self.remove(instance.id, instance.attempt)
-                case Forget(execution_id):
+                case Forget(execution_id) if str(execution_id) not in self._latest:
                     self._chain(str(execution_id), self._forget(execution_id))
                 case _:
                     pass
@@ -154,10 +154,12 @@ class Effects:
             log.warning("remove failed", instance=instance_id, attempt=attempt, why=str(fault))
 
     async def _forget(self, execution_id: int) -> None:
+        """Delete the output, and only then have it forgotten: nobody would know of it any more."""
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                await failpoints.reach("cp20")
                 await self._backend.forget(execution_id)
+                await failpoints.reach("cp20")
+                self._report(Forget(execution_id))
         except (Refused, Retryable, TimeoutError) as fault:
             log.warning("output not deleted", execution=execution_id, why=str(fault))
 

@@ -21,6 +21,7 @@ from zoe.master.foresight import Foresight
 from zoe.master.sampling import Sampling
 from zoe.model.balance import Balance
 from zoe.model.change import (
+    Acknowledge,
     Change,
     Defer,
     Foretell,
@@ -85,7 +86,9 @@ class Loop:
         self._epoch = epoch
         self._now = now
         self._pace = pace or Pace()
-        self._inbox: asyncio.Queue[Event | observe.Look | Foretell | _Bell] = asyncio.Queue()
+        self._inbox: asyncio.Queue[Event | observe.Look | Foretell | Forget | _Bell] = (
+            asyncio.Queue()
+        )
         self._rung = False
         self._observed: tuple[Node, ...] = ()
         """The nodes as the back-end told them last."""
@@ -181,7 +184,7 @@ class Loop:
             elif isinstance(item, observe.Look):
                 await self._step(events)
                 events = self._compare(item)
-            elif isinstance(item, Foretell):
+            elif isinstance(item, Foretell | Forget):
                 await self._step(events, [item])
                 events = []
             else:
@@ -205,7 +208,9 @@ class Loop:
             events = [
                 e for each in some for e in intents.events_of(each, self.scheduler.executions)
             ]
-            await self._step(events, [intents.settled(each) for each in some])
+            settled = [intents.settled(each) for each in some]
+            await self._step(events, [each for each in settled if isinstance(each, Acknowledge)])
+            self._effects.begin([each for each in settled if isinstance(each, Forget)], {})
 
     def _compare(self, look: observe.Look) -> list[Event]:
         self._remove_leftovers(look)
@@ -243,8 +248,7 @@ class Loop:
             _tell(decision)
             if isinstance(decision, WakeAt):
                 self._set_alarm(decision.time)
-        forgotten = [each for each in more if isinstance(each, Forget)]
-        self._effects.begin([*decisions, *forgotten], self.scheduler.executions)
+        self._effects.begin(decisions, self.scheduler.executions)
 
     def _set_alarm(self, at: float) -> None:
         if self._alarm is not None:
@@ -326,13 +330,16 @@ class Loop:
 
 
 def _changes_of(decisions: Sequence[Decision]) -> list[Change]:
-    """Return what is committed, of each balance only the last."""
+    """Return what is committed, of each balance only the last.
+
+    What is to be forgotten has its output deleted first: see :class:`zoe.master.effects.Effects`.
+    """
     changes: list[Change] = []
     balances: dict[tuple[str, str], Balance] = {}
     for decision in decisions:
         if isinstance(decision, SetBalances):
             balances.update({(each.team, each.user): each for each in decision.balances})
-        elif isinstance(decision, Change):
+        elif isinstance(decision, Change) and not isinstance(decision, Forget):
             changes.append(decision)
     if balances:
         changes.append(SetBalances(tuple(balances.values())))
