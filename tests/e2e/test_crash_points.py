@@ -93,13 +93,7 @@ class Crossing:
     def __init__(self, world: World, deaths: Counter[str]) -> None:
         self.world = world
         self.deaths = deaths
-        self.marks = world.deployment.data_dir / "run/failpoints"
         self.took: dict[str, float] = {}
-
-    def disarm(self) -> None:
-        self.marks.mkdir(exist_ok=True)
-        for point in POINTS:
-            (self.marks / point).touch()
 
     def arm(self, point: str) -> None:
         """Arm a point, once the programs have lived long enough to die again."""
@@ -112,7 +106,7 @@ class Crossing:
             until(is_steady)
             self.deaths[program] = 0
         self.deaths[program] += 1
-        (self.marks / point).unlink()
+        self.world.arm(point)
 
     def passes(self, points: Iterable[str], act: Callable[[], object]) -> None:
         """Do what comes by ``points``, and wait for what must come of it; take the time."""
@@ -120,7 +114,7 @@ class Crossing:
             self.arm(point)
         act()
         for point in points:
-            mark = self.marks / point
+            mark = self.world.marks / point
             assert mark.exists(), f"nobody came by {point}"
             self.took[point] = time.time() - mark.stat().st_mtime
 
@@ -197,7 +191,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         shutil.copy(Path(__file__).with_name("living.py"), deployment.workspace)
         with deployment.client() as zoe:
             found = World(deployment, zoe)
-            Crossing(found, Counter()).disarm()
+            found.disarm()
             yield found
 
 

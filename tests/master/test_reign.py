@@ -47,9 +47,10 @@ class House:
 
     @asynccontextmanager
     async def master(self) -> AsyncIterator[Desk]:
-        backend = FakeBackend(self.engine)
-        desk = Desk(backend, dict, self.loop.now)
-        reigning = asyncio.create_task(reign(self.settings, self.store, backend, desk))
+        desk = Desk(dict, self.loop.now)
+        reigning = asyncio.create_task(
+            reign(self.settings, self.store, lambda: FakeBackend(self.engine), desk)
+        )
         try:
             yield desk
         finally:
@@ -138,6 +139,40 @@ def test_a_master_that_lost_its_lease_writes_nothing_and_stands_by(tmp_path: Pat
             status = (await house.store.get(execution_id)).status
             assert status is ExecutionStatus.SUBMITTED
             assert isinstance(await desk.answer(Wake()), Failed)
+
+    play(act, tmp_path)
+
+
+def test_who_stands_by_has_nothing_to_do_with_machines(tmp_path: Path) -> None:
+    calls: list[str] = []
+
+    async def act(house: House) -> None:
+        house.engine = FakeEngine(
+            schedule=house.loop.call_later, fault=lambda call, _: calls.append(call)
+        )
+        await house.store.lead("another", 3600)
+        async with house.master():
+            await asyncio.sleep(60)
+            assert (await house.store.masters()).standby != ()
+        assert calls == []
+
+    play(act, tmp_path)
+
+
+def test_a_back_end_that_is_away_costs_no_lease(tmp_path: Path) -> None:
+    async def act(house: House) -> None:
+        def fault(call: str, _: str) -> Fault | None:
+            away = call == "open" and house.loop.time() < 60
+            return Fault(0.0, Retryable("no manager answers")) if away else None
+
+        house.engine = FakeEngine(schedule=house.loop.call_later, fault=fault)
+        async with house.master() as desk:
+            execution_id = await house.submit()
+            await asyncio.sleep(30)
+            assert desk.epoch == 1
+            assert await house.store.lead("another", 60) is None
+            await house.reaches(execution_id, ExecutionStatus.RUNNING, 40)
+            assert desk.epoch == 1
 
     play(act, tmp_path)
 

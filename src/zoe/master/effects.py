@@ -99,6 +99,7 @@ class Effects:
             if before is not None:
                 await asyncio.wait([before])
             async with self._free:
+                await self._backend.fence.passage()
                 await effect
         finally:
             effect.close()  # a cancelled wait must not leave it un-awaited

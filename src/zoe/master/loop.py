@@ -46,6 +46,8 @@ BATCH = 100
 RUNS_LOADED = 2000
 """Past runs that a new reign reads, to tell from them how long the next ones take."""
 RUNS_PAGE = 500
+ACTING_PART = 0.9
+"""Of a lease, counted from before it was asked for; then nothing is done on machines any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,8 @@ class Loop:
         self._rung = False
         self._observed: tuple[Node, ...] = ()
         """The nodes as the back-end told them last."""
+        self._is_open = asyncio.Event()
+        """Whether the back-end can be asked."""
         self._alarm: asyncio.TimerHandle | None = None
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._effects = Effects(
@@ -126,6 +130,7 @@ class Loop:
             if self._alarm is not None:
                 self._alarm.cancel()
             self._failure.cancel()
+            self._backend.fence.close()
             await self._effects.close()
 
     def _parts(self) -> Sequence[Coroutine[Any, Any, None]]:
@@ -141,6 +146,7 @@ class Loop:
         )
 
     async def _take_over(self) -> None:
+        await self._open_backend()
         stored = await self._store.load()
         shares = SharesSet(await self._store.accounts.read())
         marks = NodesMarked(tuple(await self._store.marks.read()))
@@ -170,6 +176,16 @@ class Loop:
                     each.zapp.time_limit_seconds,
                     each.ended_at - each.started_at,
                 )
+
+    async def _open_backend(self) -> None:
+        while True:
+            try:
+                await self._backend.open()
+            except Retryable as fault:
+                log.warning("waits for the back-end", why=str(fault))
+                await asyncio.sleep(self._pace.poll_seconds)
+            else:
+                return self._is_open.set()
 
     # The one writer.
 
@@ -279,6 +295,7 @@ class Loop:
             self.sampling.note_end(observed.used)
 
     async def _look_around(self) -> None:
+        await self._is_open.wait()
         while True:
             await asyncio.sleep(self._pace.observe_seconds)
             self._inbox.put_nowait(await self._look())
@@ -299,6 +316,7 @@ class Loop:
                 return observe.Look(observation, mark)
 
     async def _sample(self) -> None:
+        await self._is_open.wait()
         while self.sampling is not None:
             for event in await self.sampling.next(self._observed, self.scheduler.executions):
                 self._inbox.put_nowait(event)
@@ -306,14 +324,17 @@ class Loop:
 
     async def _keep_lease(self) -> None:
         """Renew three times a lease; stop acting before it ends when the store is away."""
-        lease = self._pace.lease_seconds
+        lease, fence = self._pace.lease_seconds, self._backend.fence
         while True:
-            await asyncio.sleep(lease / 3)
+            if not await self._store.hold(lease / 3):
+                fence.close()  # somebody else may lead by now: nothing is done until that is known
+            asked = fence.now()
             try:
                 async with asyncio.timeout(lease / 3):
                     await self._store.renew(self._epoch, lease)
             except TimeoutError as silence:
                 raise StoreUnavailable("the lease could not be renewed in time") from silence
+            fence.extend(self._epoch, asked + lease * ACTING_PART)
 
     async def _look_ahead(self) -> None:
         if self.foresight is not None:

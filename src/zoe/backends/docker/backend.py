@@ -32,6 +32,7 @@ from zoe.backends.docker.output import Output
 from zoe.backends.docker.pending import Pending
 from zoe.backends.docker.registries import Passwords
 from zoe.backends.docker.stats import sample_engine
+from zoe.backends.fence import Fence
 from zoe.backends.peers import counts_by_service
 from zoe.backends.watchers import Watchers
 from zoe.model.cluster import Node, Observation, ObservedInstance
@@ -48,8 +49,7 @@ PullPolicy = Literal["missing", "always", "never"]
 
 HALF_DONE_SECONDS = 120.0
 """What was created so long ago and not started is removed: no master is still about to."""
-REMOVED_MAX = 1000
-"""How many removed containers are remembered, of those removed last."""
+REMOVED_MAX = 1000  # of those removed last
 
 
 class DockerBackend:
@@ -88,8 +88,11 @@ class DockerBackend:
         self._volumes = {volume.name: volume for volume in volumes}
         self._guarded = guarded_by(data_dir, engines)
         passwords = Passwords(docker_auth or Path.home() / ".docker/config.json")
+        self.fence = Fence()
         self._hosts = {
-            spec.name: Host(spec, deployment, passwords, tells_images=pull == "never")
+            spec.name: Host(
+                spec, deployment, passwords, tells_images=pull == "never", check=self.fence.check
+            )
             for spec in engines
         }
         self._attempts: dict[Key, Attempt] = {}
@@ -142,6 +145,7 @@ class DockerBackend:
         async with self._lock(instance.id):
             if key in self._attempts or key in self._pending or key in self._never_started:
                 return
+            self.fence.check()
             service = execution.zapp.service(instance.service)
             host = self._check(execution, instance, service)
             self._starting[key] = instance

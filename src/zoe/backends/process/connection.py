@@ -106,12 +106,23 @@ class Connection:
         self._coming_back: asyncio.Task[None] | None = None
         self._is_wanted = True
 
-    async def call(self, name: str, *, seconds: float = CALL_SECONDS, **fields: Any) -> Any:
-        """Return the result of a call; raises Refused or Retryable. It may be sent twice."""
+    async def call(
+        self,
+        name: str,
+        *,
+        seconds: float = CALL_SECONDS,
+        check: Callable[[], None] = lambda: None,
+        **fields: Any,
+    ) -> Any:
+        """Return the result of a call; raises Refused or Retryable. It may be sent twice.
+
+        ``check`` may still raise when it is about to be sent.
+        """
         for last in (False, True):
             try:
                 async with asyncio.timeout(seconds):
                     line = await self.connect()
+                    check()
                     answer = await line.ask({"call": name, **fields})
                 break
             except TimeoutError as error:
