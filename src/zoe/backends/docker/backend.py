@@ -15,6 +15,7 @@ from zoe.backends.base import Refused, Retryable
 from zoe.backends.docker.attempt import RETRY_SECONDS, Attempt, never_started, stop_all
 from zoe.backends.docker.claims import check_claims
 from zoe.backends.docker.config import (
+    EVERYWHERE,
     WORKSPACE,
     GpuDriver,
     container_config,
@@ -385,7 +386,7 @@ class DockerBackend:
             for name, count in counts_by_service(execution, instance).items()
             for ordinal in range(count)
         }
-        place = Place(self._deployment, hosts, WORKSPACE, self._api_url)
+        place = Place(self._deployment, hosts, WORKSPACE, self._api_url, listen=EVERYWHERE)
         what = launch(execution, instance, place)
         owner = owner_of(self._workspaces_dir, execution.owner)
         publish = bool(host.engine.spec.address)
