@@ -303,9 +303,7 @@ class DockerBackend:
                 found = await host.engine.inspect(container["Id"])
             except NotThere:
                 continue  # it was removed meanwhile
-            if self._is_known(key):
-                continue
-            if found["Id"] in self._removed:
+            if self._is_known(key) or found["Id"] in self._removed:
                 continue
             if found["State"]["Status"] == "created":
                 if time.time() - container["Created"] > HALF_DONE_SECONDS:
