@@ -23,7 +23,7 @@ frameworks:
     services:
       main:
         image: {IMAGE}
-        command: [sleep, infinity]
+        command: [sh, -c, 'trap "echo ends; exit" TERM; echo begins; while :; do sleep 0.1; done']
         resources: {{cores: 0.05, memory: 16MiB}}
         count: {{essential: {INSTANCES}, elastic: 0}}
 """
@@ -107,6 +107,9 @@ def test_every_container_runs_once_and_none_is_left(
     until(lambda: not containers(engine), what=lambda: containers(engine))
     if is_late:
         took = time.time() - mark.stat().st_mtime
+    for n in range(INSTANCES):
+        output = deployment.data_dir / f"logs/{id}/f.main.{n}.1.stdout"
+        assert output.read_text() == "begins\nends\n", "each line once, also of who slept"
     with capsys.disabled():
         print(f"\n{point}: as it must be {took:.1f} s after", end="")  # noqa: T201 - for people
     until(lambda: masters.leads(standby), what=deployment.logs)

@@ -337,7 +337,7 @@ class DockerBackend:
         self._pending.pop(key, None)
         if key not in self._attempts:
             note = self._notes.find(key)
-            output = Output(self._logs_dir, key)
+            output = Output(self._logs_dir, key, self.fence)
             self._attempts[key] = Attempt(
                 host.engine, container, note, self._notes, output, self._watchers.tell
             )
