@@ -17,8 +17,8 @@ from zoe.backends.docker.engine import Engine, Unreachable
 from zoe.backends.docker.names import ATTEMPT, GPUS, INSTANCE, READY, SHRINK
 from zoe.backends.docker.notes import Note, Notes
 from zoe.backends.docker.output import Output
-from zoe.backends.fence import Fence
 from zoe.backends.docker.stats import sample_engine
+from zoe.backends.fence import Fence
 from zoe.model.engines import EngineSpec, parse_engines
 
 KEY = ("1/f.s/0", 1)

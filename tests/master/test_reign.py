@@ -11,6 +11,7 @@ from tests.master.virtual import VirtualLoop, run
 from zoe import failpoints
 from zoe.backends.base import Retryable
 from zoe.backends.fake import Behaviour, FakeBackend, FakeEngine, Fault
+from zoe.backends.fence import Fence
 from zoe.failpoints import Injected
 from zoe.master.answers import Desk
 from zoe.master.main import NoDatabase, reign, serve
@@ -46,11 +47,12 @@ class House:
         )
 
     @asynccontextmanager
-    async def master(self) -> AsyncIterator[Desk]:
+    async def master(
+        self, new_backend: Callable[[], FakeBackend] | None = None
+    ) -> AsyncIterator[Desk]:
         desk = Desk(dict, self.loop.now)
-        reigning = asyncio.create_task(
-            reign(self.settings, self.store, lambda: FakeBackend(self.engine), desk)
-        )
+        made = new_backend or (lambda: FakeBackend(self.engine))
+        reigning = asyncio.create_task(reign(self.settings, self.store, made, desk))
         try:
             yield desk
         finally:
@@ -155,6 +157,40 @@ def test_who_stands_by_has_nothing_to_do_with_machines(tmp_path: Path) -> None:
             await asyncio.sleep(60)
             assert (await house.store.masters()).standby != ()
         assert calls == []
+
+    play(act, tmp_path)
+
+
+class HangingStore(MemoryStore):
+    """A database that stops answering, and keeps what is in it."""
+
+    hangs = False
+
+    async def renew(self, epoch: int, ttl_seconds: float) -> None:
+        await self._answer()
+        await super().renew(epoch, ttl_seconds)
+
+    async def resign(self, epoch: int) -> None:
+        await self._answer()
+        await super().resign(epoch)
+
+    async def _answer(self) -> None:
+        if self.hangs:
+            await asyncio.get_running_loop().create_future()
+
+
+def test_a_master_that_cannot_renew_its_lease_stops_before_it_ends(tmp_path: Path) -> None:
+    async def act(house: House) -> None:
+        house.store = HangingStore(house.loop.now)
+        backend = FakeBackend(house.engine, Fence(house.loop.time))
+        async with house.master(lambda: backend) as desk:
+            await asyncio.sleep(10)
+            assert backend.fence.is_open
+            house.store.hangs = True
+            while desk.loop is not None:
+                await asyncio.sleep(0.01)
+            assert not backend.fence.is_open
+            assert await house.store.lead("another", 60) is None, "its lease is not over yet"
 
     play(act, tmp_path)
 
