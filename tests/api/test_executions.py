@@ -10,7 +10,9 @@ import pytest
 
 from api_serving import BROKEN, DASK, Api, serving, submitted, until, write_log
 from zoe import failpoints
+from zoe.model.change import SetStatus
 from zoe.model.execution import (
+    Execution,
     ExecutionEnd,
     ExecutionStatus,
     Outcome,
@@ -18,6 +20,7 @@ from zoe.model.execution import (
 from zoe.model.logs import log_folder
 from zoe.model.rest_cluster import ConvertView, ValidateView
 from zoe.model.rest_executions import ExecutionDetail, ExecutionPage
+from zoe.store.memory import MemoryStore
 
 STOPPED = ExecutionEnd(Outcome.STOPPED, "admin stopped it.")
 
@@ -278,6 +281,28 @@ async def test_what_is_half_deleted_can_be_deleted_again(
     assert (await admin.delete(f"/api/v1/executions/{id}")).status_code == 204
     assert code_of(await admin.get(f"/api/v1/executions/{id}"), 404) == "not-found"
     assert not await asyncio.to_thread(output.exists)
+
+
+class RacingStore(MemoryStore):
+    """Executions end in it right before somebody deletes them."""
+
+    async def request_delete(self, execution_id: int, by: str) -> Execution:
+        epoch = await self.lead("test", 60)
+        assert epoch is not None
+        await self.record(
+            [SetStatus(execution_id, ExecutionStatus.TERMINATED, 1.0, "stopped", STOPPED)], epoch
+        )
+        return await super().request_delete(execution_id, by)
+
+
+async def test_no_output_is_left_of_what_ends_while_it_is_deleted(tmp_path: Path) -> None:
+    async with serving(tmp_path, store=RacingStore()) as api, api.client() as admin:
+        id = (await submitted(admin))["id"]
+        write_log(api.settings, f"{id}/driver.count/0", "counted")
+        assert (await admin.delete(f"/api/v1/executions/{id}")).status_code == 202
+        assert code_of(await admin.get(f"/api/v1/executions/{id}"), 404) == "not-found"
+        output = Path(log_folder(api.settings.logs_dir, id))
+        assert not await asyncio.to_thread(output.exists)
 
 
 async def test_an_etag_saves_an_answer_and_guards_a_change(

@@ -224,7 +224,9 @@ async def forget(parts: Parts, actor: Actor, execution: Execution) -> None:
     if execution.status in ENDED:
         await run_in_threadpool(delete_logs, parts.settings.logs_dir, execution.id)
         await failpoints.reach("cp20")
-    await parts.store.request_delete(execution.id, actor.user)
+    was = await parts.store.request_delete(execution.id, actor.user)
+    if was.status in ENDED and execution.status not in ENDED:  # it ended since it was looked at
+        await run_in_threadpool(delete_logs, parts.settings.logs_dir, execution.id)
     await parts.ring(execution.id)
 
 

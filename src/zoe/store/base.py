@@ -145,8 +145,11 @@ class Store(Protocol):
         is wanted, or above what the application declares.
         """
 
-    async def request_delete(self, execution_id: int, by: str) -> None:
-        """Commit the wish to stop and forget it. Raises NotFound. Ended ones vanish at once."""
+    async def request_delete(self, execution_id: int, by: str) -> Execution:
+        """Commit the wish to stop and forget it, and return it. Raises NotFound.
+
+        One that has ended vanishes at once, and is returned as it was.
+        """
 
     # Reading, by the api.
 

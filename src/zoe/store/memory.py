@@ -86,9 +86,9 @@ class MemoryStore:
         """Keep the wish to end it."""
         return self._desire(execution_id, Desired.STOP, by)
 
-    async def request_delete(self, execution_id: int, by: str) -> None:
+    async def request_delete(self, execution_id: int, by: str) -> Execution:
         """Keep the wish to stop and forget it; an ended one vanishes at once."""
-        self._desire(execution_id, Desired.DELETE, by)
+        return self._desire(execution_id, Desired.DELETE, by)
 
     def _desire(self, execution_id: int, wish: Desired, by: str) -> Execution:
         checks.check_text("user name", by)

@@ -113,9 +113,9 @@ class PostgresStore:
         """Commit the wish to end it."""
         return await self._desire(execution_id, Desired.STOP, by)
 
-    async def request_delete(self, execution_id: int, by: str) -> None:
+    async def request_delete(self, execution_id: int, by: str) -> Execution:
         """Commit the wish to stop and forget it; an ended one vanishes at once."""
-        await self._desire(execution_id, Desired.DELETE, by)
+        return await self._desire(execution_id, Desired.DELETE, by)
 
     async def _desire(self, execution_id: int, wish: Desired, by: str) -> Execution:
         checks.check_text("user name", by)
