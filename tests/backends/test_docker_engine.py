@@ -18,6 +18,7 @@ from zoe.backends.docker.names import ATTEMPT, GPUS, INSTANCE, READY, SHRINK
 from zoe.backends.docker.notes import Note, Notes
 from zoe.backends.docker.output import Output
 from zoe.backends.docker.stats import sample_engine
+from zoe.backends.fence import Fence
 from zoe.model.engines import EngineSpec, parse_engines
 
 KEY = ("1/f.s/0", 1)
@@ -87,7 +88,7 @@ async def read(engine: Engine) -> list[tuple[int, bytes]]:
 def attempt_on(engine: Engine, folder: Path, note: Note | None = None) -> Attempt:
     notes = Notes(folder / "notes")
     notes.load()
-    output = Output(folder / "logs", KEY)
+    output = Output(folder / "logs", KEY, Fence())
     return Attempt(engine, container(), note or notes.find(KEY), notes, output, lambda seen: None)
 
 

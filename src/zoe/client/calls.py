@@ -34,7 +34,15 @@ from zoe.model.rest_accounts import (
     UserView,
 )
 from zoe.model.rest_apps import AppDetail, AppPage
-from zoe.model.rest_cluster import ConvertView, NodeForm, NodePage, NodeView, PlanView, ValidateView
+from zoe.model.rest_cluster import (
+    ConvertView,
+    MastersView,
+    NodeForm,
+    NodePage,
+    NodeView,
+    PlanView,
+    ValidateView,
+)
 from zoe.model.rest_executions import (
     ExecutionDetail,
     ExecutionPage,
@@ -284,6 +292,11 @@ def put_team(
 def remove_team(name: str) -> Call[None]:
     """Forget a team; its executions go on."""
     return Call("DELETE", _named("teams", name), lambda _: None)
+
+
+def masters() -> Call[MastersView]:
+    """Return which master leads, and which ones stand by; for administrators."""
+    return Call("GET", "/masters", _as(MastersView))
 
 
 def whoami() -> Call[WhoView]:

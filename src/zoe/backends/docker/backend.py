@@ -33,6 +33,7 @@ from zoe.backends.docker.output import Output
 from zoe.backends.docker.pending import Pending
 from zoe.backends.docker.registries import Passwords
 from zoe.backends.docker.stats import sample_engine
+from zoe.backends.fence import Fence
 from zoe.backends.peers import counts_by_service
 from zoe.backends.watchers import Watchers
 from zoe.model.cluster import Node, Observation, ObservedInstance
@@ -49,8 +50,7 @@ PullPolicy = Literal["missing", "always", "never"]
 
 HALF_DONE_SECONDS = 120.0
 """What was created so long ago and not started is removed: no master is still about to."""
-REMOVED_MAX = 1000
-"""How many removed containers are remembered, of those removed last."""
+REMOVED_MAX = 1000  # of those removed last
 
 
 class DockerBackend:
@@ -89,8 +89,11 @@ class DockerBackend:
         self._volumes = {volume.name: volume for volume in volumes}
         self._guarded = guarded_by(data_dir, engines)
         passwords = Passwords(docker_auth or Path.home() / ".docker/config.json")
+        self.fence = Fence()
         self._hosts = {
-            spec.name: Host(spec, deployment, passwords, tells_images=pull == "never")
+            spec.name: Host(
+                spec, deployment, passwords, tells_images=pull == "never", check=self.fence.check
+            )
             for spec in engines
         }
         self._attempts: dict[Key, Attempt] = {}
@@ -143,6 +146,7 @@ class DockerBackend:
         async with self._lock(instance.id):
             if key in self._attempts or key in self._pending or key in self._never_started:
                 return
+            self.fence.check()
             service = execution.zapp.service(instance.service)
             host = self._check(execution, instance, service)
             self._starting[key] = instance
@@ -299,9 +303,7 @@ class DockerBackend:
                 found = await host.engine.inspect(container["Id"])
             except NotThere:
                 continue  # it was removed meanwhile
-            if self._is_known(key):
-                continue
-            if found["Id"] in self._removed:
+            if self._is_known(key) or found["Id"] in self._removed:
                 continue
             if found["State"]["Status"] == "created":
                 if time.time() - container["Created"] > HALF_DONE_SECONDS:
@@ -335,7 +337,7 @@ class DockerBackend:
         self._pending.pop(key, None)
         if key not in self._attempts:
             note = self._notes.find(key)
-            output = Output(self._logs_dir, key)
+            output = Output(self._logs_dir, key, self.fence)
             self._attempts[key] = Attempt(
                 host.engine, container, note, self._notes, output, self._watchers.tell
             )

@@ -3,10 +3,11 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from zoe import failpoints
 from zoe.backends.base import Refused, Retryable
 from zoe.backends.docker.engine import Body, Engine, NotThere, Taken, Unreachable
 from zoe.backends.docker.names import (
@@ -22,6 +23,7 @@ from zoe.backends.docker.names import (
 from zoe.backends.docker.node import Machine
 from zoe.backends.docker.pulls import Pulls
 from zoe.backends.docker.registries import NO_PASSWORDS, Passwords
+from zoe.backends.fence import Fenced
 from zoe.model.cluster import Node
 from zoe.model.engines import EngineSpec
 
@@ -41,7 +43,8 @@ class NoImage(NotThere):
 class Host:
     """An engine with its machine, the networks of executions on it, and the images it is getting.
 
-    With ``tells_images`` the node says which it has, as it gets no others.
+    With ``tells_images`` the node says which it has, as it gets no others. ``check`` raises
+    Retryable when nothing may be started any more.
     """
 
     def __init__(
@@ -51,7 +54,9 @@ class Host:
         passwords: Passwords = NO_PASSWORDS,
         *,
         tells_images: bool = False,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
+        self._check = check
         self.engine = Engine(spec, deployment)
         self.pulls = Pulls(self.engine, passwords)
         self._deployment = deployment
@@ -101,12 +106,16 @@ class Host:
             container, is_new = await self._create(
                 container_name(self._deployment, key), key, config
             )
+            await failpoints.reach("cp08")
             try:
                 if not is_new and await self._is_started(container):
                     return await self.engine.inspect(container)
+                await failpoints.reach("cp09")
+                self._check()
                 await self.engine.start(container)
-            except Unreachable:
-                raise  # it may run: the next look finds it
+                await failpoints.reach("cp11")
+            except (Unreachable, Fenced):
+                raise  # it may run, or be another master's: the next look finds it
             except (Retryable, Refused):
                 await self.engine.remove(container, force=True)
                 raise
@@ -159,7 +168,10 @@ class Host:
     async def _create(self, name: str, key: Key, config: Mapping[str, Any]) -> tuple[str, bool]:
         """Create a container, if it is not there; return its id, and whether it was not."""
         try:
-            return await self.engine.create(name, config), True
+            self._check()
+            made = await self.engine.create(name, config)
+            await failpoints.reach("cp07")
+            return made, True
         except Taken:
             found = await self.engine.inspect(name)
         except NotThere as error:
