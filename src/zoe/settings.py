@@ -66,7 +66,7 @@ class Settings(BaseModel):
     backend: Literal["process", "docker", "swarm", "fake"] = "process"
     """What runs the instances: docs/reference/backends.md. `zoe up` prefers docker, if unset."""
     docker_engines: Engines = "docker unix:///var/run/docker.sock"
-    """Docker Engines, `;` between: name, socket or tcp://, then what docs/howto/docker.md says."""
+    """Docker Engines, `;` between: name, unix:, ssh: or tcp:, then as docs/howto/docker.md."""
     swarm_engines: Engines = "manager unix:///var/run/docker.sock"
     """A manager of the swarm, then engines of its nodes, as docker_engines: docs/howto/swarm.md."""
     docker_gpu_driver: Literal["nvidia", "none"] = "nvidia"

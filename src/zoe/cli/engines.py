@@ -1,7 +1,9 @@
 """What `zoe doctor` says of Docker Engines, and of the swarm that they are in."""
 
 import os
+import socket
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ from zoe.certificates import TLS_HINT, tls_context, tls_problem
 from zoe.cli.finding import Finding
 from zoe.model.engines import TCP_SCHEME, EngineSpec
 from zoe.model.errors import ZoeError
+from zoe.ssh import SshFailed, tunnel_to
 
 API_MIN = (1, 41)
 """The oldest version of the API that the back-ends use: that of Docker 20.10."""
@@ -34,7 +37,19 @@ def engine_finding(engine: EngineSpec) -> Finding:
     if engine.insecure:
         found = f"{said}, without TLS: whoever reaches that port is root there"
         return Finding(what, False, found, "give it certificates: tls=FOLDER", needed=False)
+    if engine.ssh_destination and not _is_known(engine.address):
+        found = f"{said}; ports are told to be at {engine.address}, which no name server knows"
+        hint = "add address=, the name of that machine for everybody"
+        return Finding(what, False, found, hint, needed=False)
     return Finding(what, True, said)
+
+
+def _is_known(host: str) -> bool:
+    """Whether a name leads anywhere: an alias of somebody's ssh config does not."""
+    try:
+        return bool(socket.getaddrinfo(host, None))
+    except OSError:
+        return False
 
 
 def _too_different(version: Mapping[str, Any]) -> str:
@@ -83,18 +98,26 @@ def _is_ready(node: Mapping[str, Any]) -> bool:
     return bool(node["Status"]["State"] == "ready")
 
 
-def _ask(engine: EngineSpec, path: str) -> Any:
+def _ask(engine: EngineSpec, question: str) -> Any:
     """Return what an engine answers; raises ZoeError, in words."""
     import httpx2
 
-    try:
-        place = "localhost" if engine.socket else engine.url.removeprefix(TCP_SCHEME)
-        safe = tls_context(Path(engine.tls)) if engine.tls else False
-        transport = httpx2.HTTPTransport(uds=engine.socket or None, verify=safe)
-        with httpx2.Client(transport=transport, timeout=5.0) as client:
-            address = f"http{'s' if engine.tls else ''}://{place}/{path}"
-            return client.get(address).raise_for_status().json()
-    except (httpx2.HTTPError, ValueError) as error:
-        if why := tls_problem(error):
-            raise ZoeError(f"{engine.url}: {why}", hint=TLS_HINT) from error
-        raise ZoeError(f"{engine.url} does not answer as a Docker Engine: {error}") from error
+    with ExitStack() as stack:
+        try:
+            safe = tls_context(Path(engine.tls)) if engine.tls else False
+            tunnel = stack.enter_context(tunnel_to(engine)) if engine.ssh_destination else None
+            path = str(tunnel.socket) if tunnel else engine.socket
+            place = "localhost" if path else engine.url.removeprefix(TCP_SCHEME)
+            transport = httpx2.HTTPTransport(uds=path or None, verify=safe)
+            with httpx2.Client(transport=transport, timeout=5.0) as client:
+                address = f"http{'s' if engine.tls else ''}://{place}/{question}"
+                return client.get(address).raise_for_status().json()
+        except SshFailed as error:
+            raise ZoeError(f"{engine.url}: {error}", hint=error.hint) from error
+        except (httpx2.HTTPError, ValueError) as error:
+            why, hint = tls_problem(error), TLS_HINT
+            if tunnel and not why:
+                why, hint = tunnel.trouble()
+            if why:
+                raise ZoeError(f"{engine.url}: {why}", hint=hint) from error
+            raise ZoeError(f"{engine.url} does not answer as a Docker Engine: {error}") from error
