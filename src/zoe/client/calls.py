@@ -34,7 +34,16 @@ from zoe.model.rest_accounts import (
     UserView,
 )
 from zoe.model.rest_apps import AppDetail, AppPage
-from zoe.model.rest_cluster import ConvertView, NodeForm, NodePage, NodeView, PlanView, ValidateView
+from zoe.model.rest_cluster import (
+    ConvertView,
+    EngineForm,
+    EngineView,
+    NodeForm,
+    NodePage,
+    NodeView,
+    PlanView,
+    ValidateView,
+)
 from zoe.model.rest_executions import (
     ExecutionDetail,
     ExecutionPage,
@@ -197,6 +206,18 @@ def put_node(name: str, status: str, *, reason: str = "") -> Call[NodeView]:
     """Take a node out of service (``cordoned``, ``draining``), or back (``ready``)."""
     body = _question(NodeForm, status=status, reason=reason)
     return Call("PUT", _named("nodes", name), _as(NodeView), body=body)
+
+
+def add_engine(name: str, engine: str) -> Call[EngineView]:
+    """Take another Docker Engine into service, written as in the setting, after the name."""
+    body = _question(EngineForm, engine=engine)
+    return Call("PUT", f"{_named('nodes', name)}/engine", _as(EngineView), body=body)
+
+
+def remove_engine(name: str, *, force: bool = False) -> Call[EngineView]:
+    """Take an added engine out for good; with ``force`` also one that is away for good."""
+    query = {"force": "true"} if force else {}
+    return Call("DELETE", f"{_named('nodes', name)}/engine", _as(EngineView), query)
 
 
 def validate(

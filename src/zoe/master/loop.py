@@ -16,6 +16,7 @@ import structlog
 from zoe.backends.base import Backend, Retryable
 from zoe.master import intents, observe
 from zoe.master.effects import Effects
+from zoe.master.fleet import Fleet
 from zoe.master.foresight import Foresight
 from zoe.master.sampling import Sampling
 from zoe.model.balance import Balance
@@ -75,10 +76,12 @@ class Loop:
         pace: Pace | None = None,
         foresight: Foresight | None = None,
         sampling: Sampling | None = None,
+        fleet: Fleet | None = None,
     ) -> None:
         self.scheduler = scheduler
         self.foresight = foresight
         self.sampling = sampling
+        self._fleet = fleet
         self._store = store
         self._backend = backend
         self._epoch = epoch
@@ -138,6 +141,8 @@ class Loop:
 
     async def _take_over(self) -> None:
         stored = await self._store.load()
+        if self._fleet is not None:  # what is on them must not seem lost
+            await self._fleet.follow()
         shares = SharesSet(await self._store.accounts.read())
         marks = NodesMarked(tuple(await self._store.marks.read()))
         balances = BalancesRestored(tuple(await self._store.balances()))
@@ -179,6 +184,9 @@ class Loop:
                 await self._take_intents()
             elif isinstance(item, observe.Look):
                 await self._step(events)
+                if self._fleet is not None:
+                    executions, marks = self.scheduler.executions.values(), self.scheduler.marks
+                    await self._fleet.let_go(item.observation, executions, marks)
                 events = self._compare(item)
             elif isinstance(item, Foretell):
                 await self._step(events, [item])
@@ -198,6 +206,8 @@ class Loop:
         marks = tuple(await self._store.marks.read())
         if marks != self.scheduler.marks:
             await self._step([NodesMarked(marks)])
+        if self._fleet is not None:
+            await self._fleet.follow()
         wanted = await self._store.intents()
         for start in range(0, len(wanted), BATCH):
             some = wanted[start : start + BATCH]

@@ -74,6 +74,24 @@ class EngineSpec:
         return found[1] if found else ""
 
 
+@dataclass(frozen=True, slots=True)
+class AddedEngine:
+    """An engine that an administrator has added while Zoe runs, until it has gone again."""
+
+    name: str
+    words: str
+    """Where it is and what of it is given away, as the settings say it after the name."""
+    by: str
+    leaving: bool = False
+    """It is to go: when nothing runs there, or else ``at_once``, as it does not answer."""
+    at_once: bool = False
+
+    @property
+    def text(self) -> str:
+        """The engine as the settings name one."""
+        return f"{self.name} {self.words}"
+
+
 def parse_engines(text: str) -> tuple[EngineSpec, ...]:
     """Return the engines that ``text`` names; raises ValueError, in words."""
     found = tuple(_engine(part.split()) for part in text.split(";") if part.strip())

@@ -20,6 +20,7 @@ from zoe.store.accounts import PostgresAccountBook
 from zoe.store.base import HistoryEntry, NewExecution, NotFound, Page, PastForecast, Token
 from zoe.store.changes import SILENT, check_effect, missing, subject
 from zoe.store.database import Connection, Database
+from zoe.store.engines import PostgresEngineBook
 from zoe.store.lease import Lease
 from zoe.store.listener import Listener, payload_of
 from zoe.store.marks import PostgresMarkBook
@@ -47,6 +48,7 @@ class PostgresStore:
         self._submissions = Submissions(self._insert)
         self.accounts = PostgresAccountBook(self._database)
         self.marks = PostgresMarkBook(self._database)
+        self.engines = PostgresEngineBook(self._database)
         self.uses = PostgresUseBook(self._database)
 
     async def open(self) -> None:

@@ -286,3 +286,10 @@ CREATE TABLE node_use (
 );
 
 CREATE INDEX node_use_at ON node_use (is_hour, at);
+
+-- The Docker Engines that administrators have added to those of the settings.
+
+CREATE TABLE engine (
+    name text COLLATE "C" PRIMARY KEY,
+    document jsonb NOT NULL -- the whole engine, as zoe.model.codec writes it
+);

@@ -52,6 +52,7 @@ class Engine:
         self.spec = spec
         self._mine = json.dumps({"label": [f"{DEPLOYMENT}={deployment}"]})
         self._session: aiohttp.ClientSession | None = None
+        self._is_closed = False
         self._docker: Docker
         self._way: Way
 
@@ -66,7 +67,8 @@ class Engine:
         return bool(self.spec.socket)
 
     async def close(self) -> None:
-        """Let go."""
+        """Let go, for good."""
+        self._is_closed = True
         if self._session is not None:
             await self._docker.close()
             await self._session.close()
@@ -284,6 +286,8 @@ class Engine:
             raise Unreachable(f"{self.name}{said}", hint=hint) from error
 
     async def _connected(self) -> Docker:
+        if self._is_closed:  # somebody who began before is late
+            raise Unreachable(f"{self.name} is not used any more")
         if self._session is None:
             self._way = Way(self.spec)
             connector, url = self._way.connector, self._way.url

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from zoe.backends.base import Refused, Retryable
@@ -32,6 +32,8 @@ OTHERS_START_SECONDS = 2.0
 NETWORK_TRIES = 20
 NETWORK_PAUSE_SECONDS = 0.1
 """How often, and how long after each other, a network that is used is tried to be removed."""
+END_SECONDS = 3.0
+"""How long an engine that is used no longer is tidied up."""
 
 
 class NoImage(NotThere):
@@ -153,6 +155,14 @@ class Host:
             execution_id = network["Labels"].get(EXECUTION, "")
             if execution_id.isdigit() and int(execution_id) not in used:
                 await self.remove_network(int(execution_id))
+
+    async def end(self) -> None:
+        """Remove what networks of this deployment are still there, if it answers, and let go."""
+        if self.is_reachable:
+            with suppress(Retryable, Refused, TimeoutError):
+                async with asyncio.timeout(END_SECONDS):
+                    await self.remove_networks(set())
+        await self.engine.close()
 
     async def _create(self, name: str, key: Key, config: Mapping[str, Any]) -> tuple[str, bool]:
         """Create a container, if it is not there; return its id, and whether it was not."""

@@ -80,7 +80,7 @@ class SwarmBackend(DockerBackend):
             )
         await super().open()
         await self._look_everywhere()
-        self._staying = [asyncio.create_task(self._watch_swarm())]
+        self._staying[self.name] = asyncio.create_task(self._watch_swarm())
 
     async def close(self) -> None:
         """Let go; services go on running."""
