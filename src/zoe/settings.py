@@ -68,7 +68,7 @@ class Settings(BaseModel):
     docker_engines: Engines = "docker unix:///var/run/docker.sock"
     """Docker Engines, `;` between: name, unix:, ssh: or tcp:, then as docs/howto/docker.md."""
     swarm_engines: Engines = "manager unix:///var/run/docker.sock"
-    """A manager of the swarm, then engines of its nodes, as docker_engines: docs/howto/swarm.md."""
+    """Engines of the swarm's nodes, managers first, as docker_engines: docs/howto/swarm.md."""
     docker_gpu_driver: Literal["nvidia", "none"] = "nvidia"
     """What gives GPUs to containers; none: their ids are only told, in variables."""
     docker_pull: Literal["missing", "always", "never"] = "missing"

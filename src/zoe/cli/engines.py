@@ -62,19 +62,30 @@ def _too_different(version: Mapping[str, Any]) -> str:
 
 
 def swarm_findings(engines: Sequence[EngineSpec]) -> Iterator[Finding]:
-    """Ask the first engine for the swarm that it manages, and look at each of its nodes."""
-    manager = engines[0]
+    """Ask the first engine that is a manager for its swarm, and look at each of its nodes."""
+    swarms: dict[str, Mapping[str, Any]] = {}
+    problems: list[ZoeError] = []
+    for engine in engines:
+        try:
+            found = _ask(engine, "info").get("Swarm", {})
+        except ZoeError as error:
+            problems.append(error)
+            continue
+        if found.get("ControlAvailable"):
+            swarms[engine.name] = found
     try:
-        swarm = _ask(manager, "info").get("Swarm", {})
-        if not swarm.get("ControlAvailable"):
-            found = f"{manager.name} is no manager of a swarm"
-            hint = "`docker swarm init` there, or name a manager first in swarm_engines"
-            yield Finding("swarm", False, found, hint)
-            return
+        manager = next(engine for engine in engines if engine.name in swarms)
         nodes = _ask(manager, "nodes")
+    except StopIteration:
+        said = str(problems[0]) if problems else f"{engines[0].name} is no manager of a swarm"
+        hint = "`docker swarm init` there, or name a manager in swarm_engines"
+        yield Finding("swarm", False, said, problems[0].hint if problems else hint)
+        return
     except ZoeError as error:
         yield Finding("swarm", False, str(error), error.hint)
         return
+    swarm = swarms[manager.name]
+    yield from _manager_findings(swarms, nodes)
     orchestration = swarm.get("Cluster", {}).get("Spec", {}).get("Orchestration", {})
     if orchestration.get("TaskHistoryRetentionLimit") == 0:
         found = "the swarm forgets every task that has ended, and how"
@@ -92,6 +103,22 @@ def swarm_findings(engines: Sequence[EngineSpec]) -> Iterator[Finding]:
         found = f"on {', '.join(nameless)} no commands are run, so no such ready check and no hook"
         hint = "name the engine of each node in swarm_engines, under the node's host name"
         yield Finding("engines of nodes", False, found, hint, needed=False)
+
+
+def _manager_findings(
+    swarms: Mapping[str, Mapping[str, Any]], nodes: Sequence[Mapping[str, Any]]
+) -> Iterator[Finding]:
+    """Say whether another manager can be asked when one is away."""
+    ids = {name: swarm.get("Cluster", {}).get("ID") for name, swarm in swarms.items()}
+    first, *others = ids
+    if strangers := [name for name in others if ids[name] != ids[first]]:
+        found = f"{', '.join(strangers)} is of another swarm than {first}"
+        yield Finding("managers", False, found, "name the engines of one swarm in swarm_engines")
+    count = sum("ManagerStatus" in node for node in nodes)
+    if count > 1 and not others:
+        found = f"only {first} is named of {count} managers: without it nothing starts or ends"
+        hint = "name the engines of the others in swarm_engines, too"
+        yield Finding("managers", False, found, hint, needed=False)
 
 
 def _is_ready(node: Mapping[str, Any]) -> bool:

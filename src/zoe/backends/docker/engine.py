@@ -278,6 +278,10 @@ class Engine:
                 f"{self.name} at {self.spec.url} did not answer within {CONNECT_SECONDS:g} s",
                 hint="is that machine up, and does nothing between block the port?",
             ) from error
+        except RuntimeError as error:
+            if not self._is_closed:
+                raise
+            raise Unreachable(f"{self.name} is not used any more") from error
         except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
             if isinstance(error, TimeoutError):
                 raise  # that of who asks
