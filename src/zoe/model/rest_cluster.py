@@ -99,7 +99,9 @@ class NodeView(Answer):
     instances: list[NodeInstanceView] = []
     gpus: list[GpuView] = []
     images: list[str] | None = None
-    """The images that it has; null: it gets what it lacks, or uses none."""
+    """The images that it has; null: nobody knows, or it uses none."""
+    pulls: bool = False
+    """It gets an image that it lacks, too."""
     pressure: str = ""
     """What it is short of: nothing elastic is placed on it meanwhile. Empty: of nothing."""
     use: NodeUseView | None = None

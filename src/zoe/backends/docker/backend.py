@@ -248,8 +248,8 @@ class DockerBackend:
         return notes
 
     def _host(self, spec: EngineSpec) -> Host:
-        never = self._pull == "never"
-        return Host(spec, self._deployment, self._passwords, tells_images=never)
+        pulls = self._pull != "never"
+        return Host(spec, self._deployment, self._passwords, pulls=pulls)
 
     async def _drop(self, host: Host) -> None:
         """Follow an engine no longer, and what is on it."""

@@ -43,7 +43,7 @@ class NoImage(NotThere):
 class Host:
     """An engine with its machine, the networks of executions on it, and the images it is getting.
 
-    With ``tells_images`` the node says which it has, as it gets no others.
+    The node says which it has, and with ``pulls`` that it gets others, too.
     """
 
     def __init__(
@@ -52,12 +52,12 @@ class Host:
         deployment: str,
         passwords: Passwords = NO_PASSWORDS,
         *,
-        tells_images: bool = False,
+        pulls: bool = True,
     ) -> None:
         self.engine = Engine(spec, deployment)
         self.pulls = Pulls(self.engine, passwords)
         self._deployment = deployment
-        self._machine = Machine(self.engine, deployment, tells_images=tells_images)
+        self._machine = Machine(self.engine, deployment, pulls=pulls)
         self._why = "nobody has asked it yet"
         self._free = asyncio.Semaphore(CONCURRENCY)
         self._using: Counter[int] = Counter()
