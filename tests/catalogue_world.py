@@ -56,7 +56,8 @@ def catalogue_on(
 ) -> Iterator[Deployment]:
     """Give a deployment with these images, whose data folder is the user's own; it is up.
 
-    ``room`` says how much of each node is given away: ``cores=2 memory=4GiB``.
+    ``room`` says how much of each node is given away: ``cores=2 memory=4GiB``. When all that it ran
+    has ended, nothing of it may be left.
     """
     for node in place.nodes.values():
         provide(node, *images)
@@ -64,7 +65,10 @@ def catalogue_on(
     try:
         with catalogue_up(folder, owner, **place.settings(room)) as deployment:
             yield deployment
-        until(lambda: place.whole.things() == before, what=lambda: place.whole.things() ^ before)
+            until(
+                lambda: place.whole.things() == before,
+                what=lambda: place.whole.things() ^ before,
+            )
     finally:
         place.whole.empty()
 

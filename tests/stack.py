@@ -63,7 +63,11 @@ class Deployment:
     def zoe(self, *arguments: str, code: int = 0) -> str:
         """Run a command, which must end with ``code``; return what it said."""
         with self.popen(*arguments) as process:
-            out, err = process.communicate(timeout=SECONDS * 2)
+            try:
+                out, err = process.communicate(timeout=SECONDS * 2)
+            except subprocess.TimeoutExpired:
+                process.kill()  # else it is waited for
+                raise
         assert process.returncode == code, f"zoe {arguments}: {process.returncode}\n{out}\n{err}"
         return out + err
 

@@ -8,6 +8,7 @@ each. Everything else is as in :mod:`docker_engine`.
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from docker_engine import TestEngine, free_slot
 
 MANAGER, WORKERS = "node-m", ("node-a", "node-b")
+UPDATE_SECONDS = 10.0
 
 
 class TestNode(TestEngine):
@@ -125,6 +127,18 @@ class TestSwarm:
     def state(self, node: str) -> str:
         """Return what the swarm calls a node: ready, down or unknown."""
         return self.docker("node", "inspect", "--format", "{{.Status.State}}", node)
+
+    def update_node(self, node: str, *options: str) -> None:
+        """Change a node, also when the swarm itself is about to."""
+        deadline = time.monotonic() + UPDATE_SECONDS
+        while True:
+            try:
+                self.docker("node", "update", *options, node)
+            except AssertionError as error:
+                if "out of sequence" not in str(error) or time.monotonic() > deadline:
+                    raise
+            else:
+                return
 
     def task(self, service: str) -> Mapping[str, object]:
         """Return what the swarm says of the newest task of a service."""

@@ -68,7 +68,9 @@ class Connection:
             while not (await self.get("/nodes"))["items"]:  # of another process
                 await asyncio.sleep(0.05)
 
-    async def until_ended(self, execution_id: int, seconds: float = 20.0) -> None:
+    async def until_ended(
+        self, execution_id: int, seconds: float = 20.0, pause: float = 0.01
+    ) -> None:
         """Wait until an execution has ended as it should; raises TimeoutError, RuntimeError."""
         async with asyncio.timeout(seconds):
             while (shown := await self.get(f"/executions/{execution_id}"))[
@@ -76,4 +78,4 @@ class Connection:
             ] != "terminated":
                 if shown["status"] == "failed":
                     raise RuntimeError(f"an execution of the benchmark failed: {shown['end']}")
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(pause)

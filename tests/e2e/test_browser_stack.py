@@ -36,7 +36,7 @@ frameworks:
   web:
     services:
       server:
-        command: [python3, -u, -m, http.server, --bind, "${instance.host}", "8000"]
+        command: [python3, -u, -m, http.server, --bind, "${instance.listen}", "8000"]
         work_dir: ${workspace}/pages
         resources: {cores: 0.2, memory: 128MiB}
         ports: [{name: Pages, port: 8000, protocol: http}]

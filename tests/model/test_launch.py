@@ -1,5 +1,6 @@
 """What is run for one instance."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -92,15 +93,19 @@ frameworks:
       s:
         command:
           - "${execution.id} ${execution.name} ${user} ${deployment} ${workspace}"
-          - "${instance.ordinal} ${instance.host} ${dns.f.s.0} ${$}${user} $${user}"
+          - "${instance.ordinal} ${instance.host} ${instance.listen}"
+          - "${dns.f.s.0} ${$}${user} $${user}"
         monitor: true
         environment: {USER: "${user}"}
 """
     )
     place = Place("lab", {"f.s.0": "h"}, "/w")
     found = launch(Execution(7, "run", "ada", zapp, 0.0), instance("f.s"), place)
-    assert found.command == ("7 run ada lab /w", "0 h h $ada ${user}")
+    assert found.command == ("7 run ada lab /w", "0 h h", "h $ada ${user}")
     assert found.environment["USER"] == "ada"
+    place = replace(place, listen="::")
+    found = launch(Execution(7, "run", "ada", zapp, 0.0), instance("f.s"), place)
+    assert found.command[1] == "0 h ::"
 
 
 def test_a_host_that_the_back_end_forgot_is_a_programming_error() -> None:

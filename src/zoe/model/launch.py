@@ -15,6 +15,7 @@ class Place:
 
     ``hosts`` maps ``framework.service.ordinal`` to the name or address that peers use, for every
     instance the execution may have; ``workspace`` is the user's folder as the instance sees it.
+    Servers listen on ``listen``; empty: on the instance's own host, as it shares its machine.
     """
 
     deployment: str
@@ -22,6 +23,7 @@ class Place:
     workspace: str
     api_url: str = ""
     token: str = ""
+    listen: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,8 @@ def _values(execution: Execution, instance: ServiceInstance, place: Place) -> Ca
                 return str(instance.ordinal)
             case "instance.host":
                 return place.hosts[own]
+            case "instance.listen":
+                return place.listen or place.hosts[own]
             case "$":
                 return "$"
             case _:

@@ -34,6 +34,7 @@ LATE_VARIABLES: Mapping[str, str] = {
     "workspace": "folder of the user, as the instance sees it",
     "instance.ordinal": "number of this instance of its service, from 0",
     "instance.host": "name or address of this instance",
+    "instance.listen": "address for a server of this instance to listen on",
     "$": "a dollar sign, where a variable follows",
 }
 """What is known only when an instance starts; ``dns.<framework>.<service>.<n>`` too."""

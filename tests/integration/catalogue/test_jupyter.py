@@ -118,3 +118,4 @@ def test_a_cell_computes_on_spark(deployment: Deployment) -> None:
     assert f"spark://0.master.spark:7077 332833500 {OWNER}\n" in printed
     assert re.search(r"[01]\.worker\.spark", printed), printed
     deployment.zoe("stop", "notebook")
+    deployment.zoe("wait", "notebook", code=101)

@@ -213,12 +213,12 @@ async def test_nodes_say_what_the_swarm_says_of_them(
 ) -> None:
     node = WORKERS[1]
     labels = ("--label-add", "disk=ssd", "--label-add", "big=true")
-    world.swarm.docker("node", "update", *labels, "--availability", "pause", node)
+    world.swarm.update_node(node, *labels, "--availability", "pause")
     try:
         found = await node_of(backend, node)
         assert found.labels == {"disk=ssd", "big"}
         assert found.status is NodeStatus.CORDONED
-        world.swarm.docker("node", "update", "--availability", "drain", node)
+        world.swarm.update_node(node, "--availability", "drain")
         found = await node_of(backend, node)
         assert (found.status, found.message) == (
             NodeStatus.DRAINING,
@@ -226,19 +226,19 @@ async def test_nodes_say_what_the_swarm_says_of_them(
         )
     finally:
         no_labels = ("--label-rm", "disk", "--label-rm", "big")
-        world.swarm.docker("node", "update", *no_labels, "--availability", "active", node)
+        world.swarm.update_node(node, *no_labels, "--availability", "active")
     assert (await node_of(backend, node)).status is NodeStatus.READY
 
 
 async def test_what_a_drained_node_ran_is_lost(world: SwarmWorld, backend: SwarmBackend) -> None:
     _, instance = await run(world, backend)
-    world.swarm.docker("node", "update", "--availability", "drain", NODE)
+    world.swarm.update_node(NODE, "--availability", "drain")
     try:
         exit = await end_of(backend, instance)
         assert exit.reason is ExitReason.LOST
         assert "drained" in exit.message
     finally:
-        world.swarm.docker("node", "update", "--availability", "active", NODE)
+        world.swarm.update_node(NODE, "--availability", "active")
 
 
 async def test_services_of_others_count_by_what_they_reserve(

@@ -16,6 +16,8 @@ from zoe.model.zapp import HttpCheck, Service, TcpCheck
 
 WORKSPACE = "/mnt/workspace"
 """Where an instance sees its user's workspace."""
+EVERYWHERE = "0.0.0.0"  # of a container: who reaches it there is its engine's to say
+"""Where a server in a container listens: a published port may come in by another network."""
 PROCESSES_MAX = 4096
 """Processes and threads of one instance: a fork bomb ends here."""
 SHARES_OF_CORE = 1024

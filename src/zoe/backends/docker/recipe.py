@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from zoe.backends.docker.config import (
+    EVERYWHERE,
     WORKSPACE,
     GpuDriver,
     container_config,
@@ -48,7 +49,7 @@ class Recipe:
             for name, count in counts_by_service(execution, instance).items()
             for ordinal in range(count)
         }
-        place = Place(self.deployment, hosts, WORKSPACE, self.api_url)
+        place = Place(self.deployment, hosts, WORKSPACE, self.api_url, listen=EVERYWHERE)
         what = launch(execution, instance, place)
         owner = owner_of(self.workspaces_dir, execution.owner)
         config = container_config(
