@@ -138,7 +138,6 @@ def test_zoe_can_be_used_inside_an_instance() -> None:
         "ZOE_PROXY_PATH_8080": "/x",
         "ZOE_DEPLOYMENT": "lab",
         "ZOE_TEST_REQUIRE": "postgres",
-        "ZOE_FAILPOINT": "",
     }
     settings, _ = load_settings({}, environ, [])
     assert settings.deployment == "lab"

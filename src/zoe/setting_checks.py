@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, ValidationInfo
 
+from zoe import failpoints
 from zoe.model import units
 from zoe.model.engines import parse_engines
 from zoe.model.gpus import parse_gpus
@@ -35,6 +36,15 @@ def check_engines(text: str) -> str:
 
 
 Engines = Annotated[str, AfterValidator(check_engines)]
+
+
+def check_failpoint(text: str) -> str:
+    """Check which failpoints are armed."""
+    failpoints.parse(text)
+    return text
+
+
+Failpoint = Annotated[str, AfterValidator(check_failpoint)]
 
 
 def check_volumes(text: str, info: ValidationInfo) -> str:

@@ -21,7 +21,7 @@ from zoe.model.engines import EngineSpec, parse_engines
 from zoe.model.errors import Problem, ZoeError
 from zoe.model.gpus import parse_gpus
 from zoe.model.volumes import VolumeSpec, parse_volumes
-from zoe.setting_checks import ALL, Engines, check_gpus, check_memory, check_volumes
+from zoe.setting_checks import ALL, Engines, Failpoint, check_gpus, check_memory, check_volumes
 
 SECRETS = frozenset({"database_url", "token"})
 """Settings that are never shown."""
@@ -164,6 +164,8 @@ class Settings(BaseModel):
     """How much the programs log."""
     log_format: Literal["text", "json"] = "text"
     """How the programs log."""
+    failpoint: Failpoint = ""
+    """For tests: where programs die or wait, as cp07:kill: see docs/reference/failpoints.md."""
 
     @property
     def engines(self) -> tuple[EngineSpec, ...]:
@@ -210,6 +212,11 @@ class Settings(BaseModel):
         """Folder of sockets, locks and the record of what `zoe up` started."""
         return self.data_dir / "run"
 
+    @property
+    def failpoints_dir(self) -> Path:
+        """Folder of what tells which failpoints have fired."""
+        return self.run_dir / "failpoints"
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -235,10 +242,7 @@ class SettingsInvalid(ZoeError):
 
 
 _OTHER_VARIABLES = frozenset(
-    {
-        *("ZOE_TEST_REQUIRE", "ZOE_TEST_CACHE", "ZOE_TEST_SEEDS", "ZOE_TEST_TEXT_BYTES"),
-        "ZOE_FAILPOINT",
-    }
+    f"ZOE_TEST_{name}" for name in ("REQUIRE", "CACHE", "SEEDS", "TEXT_BYTES", "CRASHES")
 )
 """Variables of ours that are no settings."""
 _INSTANCE_MARK = "ZOE_EXECUTION_ID"

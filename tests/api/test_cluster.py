@@ -11,7 +11,7 @@ from zoe.model.cluster import Node, NodeStatus
 from zoe.model.execution import Execution, ExecutionStatus
 from zoe.model.resources import Resources
 from zoe.model.rest import ReadyView, VersionView, WhoView
-from zoe.model.rest_cluster import NodePage, NodeView, PlanView
+from zoe.model.rest_cluster import MastersView, NodePage, NodeView, PlanView
 from zoe.rpc.keys import server_keys
 from zoe.rpc.messages import (
     Blocker,
@@ -45,6 +45,18 @@ class FragileStore(MemoryStore):
         if name in reads and super().__getattribute__("is_away"):
             raise StoreUnavailable("The database cannot be reached.", hint="Is it running?")
         return found
+
+
+async def test_masters_tell_who_leads_and_who_stands_by(
+    api: Api, admin: httpx2.AsyncClient
+) -> None:
+    assert (await admin.get("/api/v1/masters")).json() == {"leader": None, "standby": []}
+    await api.store.lead("one:1", 60, "tcp://one:8643")
+    await api.store.lead("two:2", 60, "tcp://two:8643")
+    found = MastersView.model_validate((await admin.get("/api/v1/masters")).json())
+    assert found.leader is not None
+    assert (found.leader.name, found.leader.endpoint) == ("one:1", "tcp://one:8643")
+    assert (found.leader.epoch, found.standby) == (1, ["two:2"])
 
 
 async def test_nodes_say_what_is_reserved_and_by_whom(api: Api, admin: httpx2.AsyncClient) -> None:

@@ -8,14 +8,19 @@ from typing import Any
 import httpx2
 import pytest
 
-from api_serving import BROKEN, DASK, Api, serving, submitted, until
+from api_serving import BROKEN, DASK, Api, serving, submitted, until, write_log
+from zoe import failpoints
+from zoe.model.change import SetStatus
 from zoe.model.execution import (
+    Execution,
     ExecutionEnd,
     ExecutionStatus,
     Outcome,
 )
+from zoe.model.logs import log_folder
 from zoe.model.rest_cluster import ConvertView, ValidateView
 from zoe.model.rest_executions import ExecutionDetail, ExecutionPage
+from zoe.store.memory import MemoryStore
 
 STOPPED = ExecutionEnd(Outcome.STOPPED, "admin stopped it.")
 
@@ -258,6 +263,46 @@ async def test_forgetting_stops_first(api: Api, admin: httpx2.AsyncClient) -> No
     await api.master.status(ended, ExecutionStatus.TERMINATED, end=STOPPED)
     assert (await admin.delete(f"/api/v1/executions/{ended}")).status_code == 204
     assert code_of(await admin.get(f"/api/v1/executions/{ended}"), 404) == "not-found"
+
+
+async def test_what_is_half_deleted_can_be_deleted_again(
+    api: Api, admin: httpx2.AsyncClient, tmp_path: Path
+) -> None:
+    id = (await submitted(admin))["id"]
+    await api.master.status(id, ExecutionStatus.TERMINATED, end=STOPPED)
+    write_log(api.settings, f"{id}/driver.count/0", "counted")
+    output = Path(log_folder(api.settings.logs_dir, id))
+    failpoints.arm("cp20:raise", tmp_path / "failpoints")
+    try:
+        assert (await admin.delete(f"/api/v1/executions/{id}")).status_code == 500
+    finally:
+        failpoints.arm("", tmp_path)
+    assert (await admin.get(f"/api/v1/executions/{id}")).status_code == 200
+    assert (await admin.delete(f"/api/v1/executions/{id}")).status_code == 204
+    assert code_of(await admin.get(f"/api/v1/executions/{id}"), 404) == "not-found"
+    assert not await asyncio.to_thread(output.exists)
+
+
+class RacingStore(MemoryStore):
+    """Executions end in it right before somebody deletes them."""
+
+    async def request_delete(self, execution_id: int, by: str) -> Execution:
+        epoch = await self.lead("test", 60)
+        assert epoch is not None
+        await self.record(
+            [SetStatus(execution_id, ExecutionStatus.TERMINATED, 1.0, "stopped", STOPPED)], epoch
+        )
+        return await super().request_delete(execution_id, by)
+
+
+async def test_no_output_is_left_of_what_ends_while_it_is_deleted(tmp_path: Path) -> None:
+    async with serving(tmp_path, store=RacingStore()) as api, api.client() as admin:
+        id = (await submitted(admin))["id"]
+        write_log(api.settings, f"{id}/driver.count/0", "counted")
+        assert (await admin.delete(f"/api/v1/executions/{id}")).status_code == 202
+        assert code_of(await admin.get(f"/api/v1/executions/{id}"), 404) == "not-found"
+        output = Path(log_folder(api.settings.logs_dir, id))
+        assert not await asyncio.to_thread(output.exists)
 
 
 async def test_an_etag_saves_an_answer_and_guards_a_change(

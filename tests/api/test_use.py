@@ -106,7 +106,9 @@ async def test_what_was_used_stays_known(tmp_path: Path) -> None:
         await submitted(http)
         instances = await api.master.run(1)
         before = use(1, "dask.scheduler", GIB // 2)
-        await api.store.uses.put([before, replace(live, memory_bytes=5, peak_bytes=5)], [])
+        await api.store.uses.put(
+            [before, replace(live, memory_bytes=5, peak_bytes=5)], [], api.master.epoch
+        )
         told = await http.get("/api/v1/executions/1/use")
         found = ExecutionUseView.model_validate(told.json())
         assert [(each.id, each.memory_bytes) for each in found.instances] == [
@@ -130,7 +132,7 @@ async def test_what_was_used_of_a_node(tmp_path: Path) -> None:
         await api.master.nodes(*machines())
         now = time.time()
         kept = [replace(NODE, at=now - 60), replace(NODE, at=now - 2 * 86400)]
-        await api.store.uses.put([], kept)
+        await api.store.uses.put([], kept, api.master.epoch)
         told = (await http.get("/api/v1/nodes/node-1/use")).json()
         found = NodePastView.model_validate(told)
         assert [point.cores_milli for point in found.hour] == [1500]
@@ -146,7 +148,7 @@ async def test_without_the_master_only_the_store_tells(tmp_path: Path) -> None:
         await submitted(http)
         await api.master.run(1)
         kept = use(1, "driver.count", GIB)
-        await api.store.uses.put([kept], [])
+        await api.store.uses.put([kept], [], api.master.epoch)
         top = TopView.model_validate((await http.get("/api/v1/top")).json())
         assert (top.sample_seconds, top.instances) == (0, [])
         assert [node.use for node in top.nodes] == [None, None]

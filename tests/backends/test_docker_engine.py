@@ -18,6 +18,7 @@ from zoe.backends.docker.names import ATTEMPT, GPUS, INSTANCE, READY, SHRINK
 from zoe.backends.docker.notes import Note, Notes
 from zoe.backends.docker.output import Output
 from zoe.backends.docker.stats import sample_engine
+from zoe.backends.fence import Fence
 from zoe.model.engines import EngineSpec, parse_engines
 
 KEY = ("1/f.s/0", 1)
@@ -87,7 +88,7 @@ async def read(engine: Engine) -> list[tuple[int, bytes]]:
 def attempt_on(engine: Engine, folder: Path, note: Note | None = None) -> Attempt:
     notes = Notes(folder / "notes")
     notes.load()
-    output = Output(folder / "logs", KEY)
+    output = Output(folder / "logs", KEY, Fence())
     return Attempt(engine, container(), note or notes.find(KEY), notes, output, lambda seen: None)
 
 
@@ -125,14 +126,18 @@ async def test_a_log_that_cannot_be_read_hides_no_end(
 
 
 async def test_an_event_of_any_length_ends_no_watching(engine: Engine, answers: Answers) -> None:
-    answers.events = b"x" * 2**20
+    answers.events = b"x" * 2**20 + b"\ny\n"
+    async with engine.events() as batches:
+        lines = [line async for batch in batches for line in batch]
+    assert lines == [b"x" * 2**20, b"y"]
 
-    async def listen() -> list[bytes]:
-        async with engine.events() as lines:
-            return [line async for line in lines]
 
-    with pytest.raises(Unreachable, match="lab broke off"):
-        await listen()
+async def test_what_happens_soon_after_each_other_is_looked_at_once(
+    engine: Engine, answers: Answers
+) -> None:
+    answers.events = b"one\ntwo\nthree\nfo"
+    async with engine.events() as batches:
+        assert await anext(batches) == [b"one", b"two", b"three"]
 
 
 async def test_kills_for_memory_are_counted_across_masters(engine: Engine, tmp_path: Path) -> None:

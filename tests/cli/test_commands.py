@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import re
 import time
 from dataclasses import replace
 from datetime import datetime
@@ -200,7 +201,18 @@ async def test_doctor_says_what_is_wrong(shell: Shell) -> None:
     assert "ok    database: reached" in said
     as_yaml = await shell.zoe("--url", shell.api.url, "doctor", "-o", "yaml", code=1)
     assert "- what: Python\n  ok: true\n" in as_yaml
-    assert await shell.zoe("--url", shell.api.url, "doctor", "-o", "name", code=1) == "master\n"
+    assert "FAIL  masters: nobody leads just now; nobody stands by" in said
+    names = await shell.zoe("--url", shell.api.url, "doctor", "-o", "name", code=1)
+    assert names == "master\nmasters\n"
+    await shell.api.store.lead("one:1", 60)
+    for name in ("two:2", "three:3"):
+        await shell.api.store.lead(name, 60)
+    said = await shell.zoe("--url", shell.api.url, "doctor", code=1)
+    assert re.search(
+        r"ok    masters: one:1 leads since 20[-\d]{8} [:\d]{8} \(epoch 1\); "
+        r"three:3, two:2 stand by",
+        said,
+    )
 
 
 async def test_the_queue_and_predicted_starts(shell: Shell) -> None:

@@ -76,7 +76,7 @@ async def test_without_a_master_the_store_is_shown(shell: Shell) -> None:
     assert json.loads(await shell.zoe("top", "--json"))["sample_seconds"] == 0
     assert "PEAK" not in await shell.zoe("show", "x")
     kept = InstanceUse("1/driver.count/0", 1, 0.0, 250, GIB, 2 * GIB, 12.0)
-    await shell.api.store.uses.put([kept], [])
+    await shell.api.store.uses.put([kept], [], shell.api.master.epoch)
     said = await shell.zoe("show", "x")
     assert "0.2 of 0.5  1GiB of 512MiB  2GiB  12s" in " ".join(said.split(" "))
     assert "IN USE" in await shell.zoe("nodes")

@@ -174,6 +174,20 @@ async def test_what_runs_is_not_removed(world: World, backend: Backend) -> None:
     assert len((await backend.observe()).instances) == 1
 
 
+async def test_a_master_that_may_not_lead_any_more_starts_nothing(
+    world: World, backend: Backend
+) -> None:
+    execution = make_execution(world.service(SLEEPS))
+    instance = make_instance(execution)
+    backend.fence.extend(1, backend.fence.now() - 1)
+    with pytest.raises(Retryable, match="another one may lead"):
+        await backend.start(execution, instance)
+    assert (await backend.observe()).instances == ()
+    backend.fence.extend(1, backend.fence.now() + 3600)
+    await backend.start(execution, instance)
+    await seen(backend, instance, running)
+
+
 async def test_logs_stay_when_an_attempt_is_removed(world: World, backend: Backend) -> None:
     execution = make_execution(world.service(Program(exit_code=0, prints="kept")))
     instance = make_instance(execution)

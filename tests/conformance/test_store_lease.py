@@ -12,7 +12,7 @@ from submissions_for_tests import (
     new,
     status,
 )
-from zoe.store.base import StaleEpoch, Store
+from zoe.store.base import Masters, StaleEpoch, Store
 
 
 async def test_a_stale_epoch_writes_nothing(store: Store, another_store: Store) -> None:
@@ -58,3 +58,40 @@ async def test_a_lease_ends_with_time(store: Store, another_store: Store) -> Non
         await store.renew(first, 60)
     assert await store.lead("first", 60) is None
     await another_store.renew(second, 60)
+
+
+async def test_everybody_learns_who_leads_and_who_stands_by(
+    store: Store, another_store: Store
+) -> None:
+    assert await store.masters() == Masters()
+    before = time.time() - 1
+    epoch = await store.lead("here:1", 60, "tcp://here:1")
+    assert epoch is not None
+    assert await another_store.lead("there:2", 60, "tcp://there:2") is None
+    assert await another_store.lead("there:2", 60, "tcp://there:2") is None
+    for each in (store, another_store):
+        found = await each.masters()
+        assert found == Masters("here:1", "tcp://here:1", epoch, found.since, ("there:2",))
+        assert before < found.since < time.time() + 1
+    await store.resign(epoch)
+    assert await store.masters() == Masters(epoch=epoch, standby=("there:2",))
+    assert await another_store.lead("there:2", 60, "tcp://there:2") == epoch + 1
+    found = await store.masters()
+    assert (found.leader, found.endpoint, found.standby) == ("there:2", "tcp://there:2", ())
+
+
+async def test_nobody_leads_when_the_lease_is_over(store: Store) -> None:
+    assert await store.lead("here:1", 0.01)
+    deadline = time.monotonic() + 10
+    while (await store.masters()).leader:
+        assert time.monotonic() < deadline, "the lease does not end"
+        await asyncio.sleep(0.01)
+
+
+async def test_who_leads_waits_for_the_next_renewal(store: Store) -> None:
+    epoch = await store.lead("here:1", 60)
+    assert epoch is not None
+    began = time.monotonic()
+    assert await store.hold(0.05)
+    assert time.monotonic() - began >= 0.05
+    await store.renew(epoch, 60)

@@ -16,6 +16,7 @@ from living import birth
 
 from stack import Deployment, until
 from zoe.client import RequestFailed, Zoe
+from zoe.failpoints import POINTS
 from zoe.model.execution import ExecutionStatus, InstanceStatus, Outcome
 from zoe.model.rest_executions import ExecutionDetail, InstanceView
 
@@ -83,6 +84,8 @@ class World:
     def __init__(self, deployment: Deployment, zoe: Zoe) -> None:
         self.deployment = deployment
         self.zoe = zoe
+        self.marks = deployment.data_dir / "run/failpoints"
+        """A file for each failpoint that fires no more."""
 
     def submit(self, *files: str, **parameters: float) -> int:
         """Submit the application, with these files for it written before it starts."""
@@ -90,6 +93,16 @@ class World:
         for file in files:
             self.write(file, id)
         return id
+
+    def disarm(self) -> None:
+        """Let no failpoint fire, until it is armed."""
+        self.marks.mkdir(exist_ok=True)
+        for point in POINTS:
+            (self.marks / point).touch()
+
+    def arm(self, point: str) -> None:
+        """Let a failpoint fire the next time that a program comes by."""
+        (self.marks / point).unlink()
 
     def write(self, name: str, id: int) -> None:
         (self.deployment.workspace / f"{name}-{id}").touch()

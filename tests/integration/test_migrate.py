@@ -12,7 +12,7 @@ import pytest
 
 from database import Cluster
 from zoe.model.execution import EXECUTION_TRANSITIONS, INSTANCE_TRANSITIONS
-from zoe.store.base import StoreUnavailable
+from zoe.store.base import Masters, StoreUnavailable
 from zoe.store.migrate import Migration, SchemaMismatch, migrate, read_migrations
 from zoe.store.postgres import PostgresStore
 from zoe.store.programs import find_programs
@@ -151,7 +151,7 @@ async def test_executions_that_are_there_already_run_for_no_team(empty_url: str)
 
 
 async def test_executions_that_are_there_already_keep_no_minimum(empty_url: str) -> None:
-    *earlier, minimum, balance, mark, use, engine = read_migrations()
+    *earlier, minimum, balance, mark, use, masters, engine = read_migrations()
     await migrate(empty_url, earlier)
     with psycopg.connect(empty_url) as connection:
         connection.execute(
@@ -159,7 +159,13 @@ async def test_executions_that_are_there_already_keep_no_minimum(empty_url: str)
             """VALUES ('x', 'ann', '{}', '', 0, '{"f.s": 3}')"""
         )
     assert await migrate(empty_url, [*earlier, minimum]) == [minimum.name]
-    assert await migrate(empty_url) == [balance.name, mark.name, use.name, engine.name]
+    assert await migrate(empty_url) == [
+        balance.name,
+        mark.name,
+        use.name,
+        masters.name,
+        engine.name,
+    ]
     with psycopg.connect(empty_url) as connection:
         rows = connection.execute("SELECT elastic, elastic_min FROM execution").fetchall()
         assert rows == [({"f.s": 3}, {})]
@@ -174,5 +180,21 @@ async def test_executions_that_are_there_already_keep_no_minimum(empty_url: str)
         assert connection.execute("SELECT * FROM instance_use").fetchall() == []
 
 
+async def test_a_master_that_leads_already_is_reached_where_the_setting_says(
+    empty_url: str,
+) -> None:
+    *earlier, masters = read_migrations()
+    await migrate(empty_url, earlier)
+    with psycopg.connect(empty_url) as connection:
+        connection.execute(
+            "UPDATE leader SET epoch = 3, holder = 'h:1', expires_at = now() + interval '1 hour'"
+        )
+    assert await migrate(empty_url) == [masters.name]
+    store = PostgresStore(empty_url)
+    await store.open()
+    assert await store.masters() == Masters("h:1", "", 3, 0.0)
+    await store.close()
+
+
 def test_the_migrations_are_numbered() -> None:
-    assert [each.number for each in read_migrations()] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert [each.number for each in read_migrations()] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]

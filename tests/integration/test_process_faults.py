@@ -27,6 +27,7 @@ from backend_worlds import (
     run,
     running,
     seen,
+    start,
     stopped,
 )
 from zoe.backends.base import Retryable
@@ -316,3 +317,33 @@ async def test_what_cannot_start_is_said(world: ProcessWorld) -> None:
     with pytest.raises(Retryable, match=r"agent could not be started: .*File exists"):
         await backend.open()
     (world.data_dir / "logs").unlink()
+
+
+async def test_the_agent_obeys_no_master_that_another_one_has_followed(
+    world: ProcessWorld,
+) -> None:
+    zombie, master = world.backend(), world.backend()
+    await zombie.open()
+    await master.open()
+    until = zombie.fence.now() + 3600
+    zombie.fence.extend(1, until)  # it sleeps, and believes that it leads
+    execution, instance = await start(zombie, world.service(SLEEPS))
+    await seen(zombie, instance, running)
+    master.fence.extend(2, until)
+    other = make_instance(make_execution(world.service(SLEEPS), id=2))
+    await master.stop(other.id, 1, grace_seconds=0, shrink=False)
+    for act in (
+        lambda: zombie.start(execution, make_instance(execution, ordinal=1)),
+        lambda: zombie.stop(instance.id, 1, grace_seconds=0, shrink=False),
+        lambda: zombie.remove(other.id, 1),
+    ):
+        with pytest.raises(Retryable, match="a master with epoch 2 leads"):
+            await act()
+    observed = (await master.observe()).instances
+    assert {(each.instance_id, str(each.status)) for each in observed} == {
+        (instance.id, "running"),
+        (other.id, "stopped"),
+    }
+    assert "epoch 1 wants to start, and 2 leads" in (world.logs_dir / "agent.log").read_text()
+    await master.stop(instance.id, 1, grace_seconds=0, shrink=False)
+    await end_of(master, instance)

@@ -292,6 +292,47 @@ async def test_the_old_leader_s_lock_does_not_cost_the_new_one_its_lease(
     await third.close()
 
 
+async def test_a_leader_whose_connection_is_ended_hears_of_it_and_goes_on_leading(
+    lasting: PostgresStore, postgres_url: str
+) -> None:
+    follower = PostgresStore(postgres_url)
+    await follower.open()
+    epoch = await lasting.lead("me", 60)
+    assert epoch is not None
+    for _ in range(3):
+        holding = asyncio.create_task(lasting.hold(60))
+        await asyncio.sleep(0)
+        with psycopg.connect(postgres_url, autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+                " AND objid = %s AND mode = 'ExclusiveLock'",
+                [epoch],
+            )
+        assert not await asyncio.wait_for(holding, 5)
+        await lasting.renew(epoch, 60)
+        assert await follower.lead("you", 60) is None, "the lock is held again"
+    await follower.close()
+
+
+async def test_who_asks_whether_it_can_lead_keeps_no_leader_from_its_lock(
+    lasting: PostgresStore, postgres_url: str
+) -> None:
+    """The question takes the lock for a moment: a leader that comes back just then tries again."""
+    epoch = await lasting.lead("me", 60)
+    assert epoch is not None
+    await lasting._lease._close_session()
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(1517249864, %s::integer)", [epoch])
+        renewing = asyncio.create_task(lasting.renew(epoch, 60))
+        done, _ = await asyncio.wait({renewing}, timeout=0.1)
+        assert not done
+    await renewing
+    follower = PostgresStore(postgres_url)
+    await follower.open()
+    assert await follower.lead("you", 60) is None
+    await follower.close()
+
+
 async def test_the_database_refuses_without_us_too(
     lasting: PostgresStore, postgres_url: str
 ) -> None:

@@ -5,6 +5,7 @@ from tests.master.virtual import VirtualLoop, run
 
 from zoe.backends.base import Refused, Retryable
 from zoe.backends.fake import FakeBackend, FakeEngine, Fault
+from zoe.backends.fence import Fence
 from zoe.master.effects import Effects
 from zoe.model.execution import Execution, ServiceInstance
 from zoe.model.resources import Resources
@@ -36,8 +37,9 @@ class Stage:
         self.events: list[Event] = []
         self.bugs: list[BaseException] = []
         self.engine = FakeEngine(schedule=loop.call_later, fault=fault)
+        self.fence = Fence(loop.time)
         self.effects = Effects(
-            FakeBackend(self.engine),
+            FakeBackend(self.engine, self.fence),
             self.events.append,
             self.bugs.append,
             concurrency=concurrency,
@@ -57,6 +59,39 @@ def test_effects_on_one_instance_keep_their_order() -> None:
         await stage.settle()
         assert ("1/f.s/0", 1) in stage.engine.launches, "the start came first, though it is slower"
         assert stage.engine.living() == []
+
+    run(scenario)
+
+
+def test_nothing_is_asked_of_machines_while_another_master_may_lead() -> None:
+    async def scenario(loop: VirtualLoop) -> None:
+        stage = Stage(loop)
+        stage.fence.extend(7, loop.time() + 5)
+        stage.effects.begin([StartInstance(instance(0))], EXECUTIONS)
+        await stage.settle()
+        assert stage.engine.launches.keys() == {("1/f.s/0", 1)}
+        await asyncio.sleep(10)
+        stage.effects.begin([StartInstance(instance(1))], EXECUTIONS)
+        await asyncio.sleep(100)
+        assert stage.engine.launches.keys() == {("1/f.s/0", 1)}
+        stage.fence.extend(7, loop.time() + 5)
+        await stage.settle()
+        assert stage.engine.launches.keys() == {("1/f.s/0", 1), ("1/f.s/1", 1)}
+        assert (stage.events, stage.bugs) == ([], [])
+
+    run(scenario)
+
+
+def test_who_sleeps_between_two_steps_of_a_start_does_not_take_the_second() -> None:
+    async def scenario(loop: VirtualLoop) -> None:
+        stage = Stage(loop, lambda *_: Fault(6.0))  # asleep for longer than the lease
+        stage.fence.extend(7, loop.time() + 5)
+        stage.effects.begin([StartInstance(instance())], EXECUTIONS)
+        await stage.settle()
+        assert not stage.engine.launches
+        (failed,) = stage.events
+        assert isinstance(failed, StartFailed)
+        assert failed.retryable
 
     run(scenario)
 

@@ -73,9 +73,15 @@ class House:
 
     @asynccontextmanager
     async def master(self) -> AsyncIterator[Desk]:
-        desk = Desk(FakeBackend(self.engine), dict, self.loop.now)
+        desk = Desk(dict, self.loop.now)
         reigning = asyncio.create_task(
-            reign(self.settings, self.store, desk.backend, desk, self.forecaster)  # type: ignore[arg-type] # the desk knows it as a narrower type
+            reign(
+                self.settings,
+                self.store,
+                lambda: FakeBackend(self.engine),
+                desk,
+                self.forecaster,
+            )
         )
         try:
             yield desk

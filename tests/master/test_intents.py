@@ -55,3 +55,9 @@ def test_an_ended_one_causes_nothing_and_is_forgotten_if_deleted(status: Executi
     assert events_of(ended, {}) == []
     assert settled(ended) == Acknowledge(7, 3)
     assert settled(replace(ended, desired=Desired.DELETE)) == Forget(7)
+
+
+def test_a_wish_to_delete_stays_one_until_it_is_carried_out() -> None:
+    assert settled(STORED) == Acknowledge(7, 3)
+    assert settled(replace(STORED, desired=Desired.STOP)) == Acknowledge(7, 3)
+    assert settled(replace(STORED, desired=Desired.DELETE)) is None

@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 from tests.master.virtual import VirtualLoop, run
 
-from zoe.backends.fake import Behaviour, FakeBackend, FakeEngine
+from zoe import failpoints
+from zoe.backends.base import Retryable
+from zoe.backends.fake import Behaviour, FakeBackend, FakeEngine, Fault
+from zoe.backends.fence import Fence
+from zoe.failpoints import Injected
 from zoe.master.answers import Desk
 from zoe.master.main import NoDatabase, reign, serve
 from zoe.model.cluster import NodeMark, NodeStatus
@@ -17,7 +21,7 @@ from zoe.model.quota import OVER_QUOTA, Quota, Team, User
 from zoe.model.zapp_yaml import read_zapp
 from zoe.rpc.messages import Done, Failed, Ping, Plan, Planned, Pong, Wake
 from zoe.settings import Settings
-from zoe.store.base import NewExecution
+from zoe.store.base import NewExecution, NotFound
 from zoe.store.memory import MemoryStore
 
 DOCUMENT = """
@@ -43,10 +47,12 @@ class House:
         )
 
     @asynccontextmanager
-    async def master(self) -> AsyncIterator[Desk]:
-        backend = FakeBackend(self.engine)
-        desk = Desk(backend, dict, self.loop.now)
-        reigning = asyncio.create_task(reign(self.settings, self.store, backend, desk))
+    async def master(
+        self, new_backend: Callable[[], FakeBackend] | None = None
+    ) -> AsyncIterator[Desk]:
+        desk = Desk(dict, self.loop.now)
+        made = new_backend or (lambda: FakeBackend(self.engine))
+        reigning = asyncio.create_task(reign(self.settings, self.store, made, desk))
         try:
             yield desk
         finally:
@@ -139,6 +145,74 @@ def test_a_master_that_lost_its_lease_writes_nothing_and_stands_by(tmp_path: Pat
     play(act, tmp_path)
 
 
+def test_who_stands_by_has_nothing_to_do_with_machines(tmp_path: Path) -> None:
+    calls: list[str] = []
+
+    async def act(house: House) -> None:
+        house.engine = FakeEngine(
+            schedule=house.loop.call_later, fault=lambda call, _: calls.append(call)
+        )
+        await house.store.lead("another", 3600)
+        async with house.master():
+            await asyncio.sleep(60)
+            assert (await house.store.masters()).standby != ()
+        assert calls == []
+
+    play(act, tmp_path)
+
+
+class HangingStore(MemoryStore):
+    """A database that stops answering, and keeps what is in it."""
+
+    hangs = False
+
+    async def renew(self, epoch: int, ttl_seconds: float) -> None:
+        await self._answer()
+        await super().renew(epoch, ttl_seconds)
+
+    async def resign(self, epoch: int) -> None:
+        await self._answer()
+        await super().resign(epoch)
+
+    async def _answer(self) -> None:
+        if self.hangs:
+            await asyncio.get_running_loop().create_future()
+
+
+def test_a_master_that_cannot_renew_its_lease_stops_before_it_ends(tmp_path: Path) -> None:
+    async def act(house: House) -> None:
+        house.store = HangingStore(house.loop.now)
+        backend = FakeBackend(house.engine, Fence(house.loop.time))
+        async with house.master(lambda: backend) as desk:
+            await asyncio.sleep(10)
+            assert backend.fence.is_open
+            house.store.hangs = True
+            while desk.loop is not None:
+                await asyncio.sleep(0.01)
+            assert not backend.fence.is_open
+            assert await house.store.lead("another", 60) is None, "its lease is not over yet"
+
+    play(act, tmp_path)
+
+
+def test_a_back_end_that_is_away_costs_no_lease(tmp_path: Path) -> None:
+    async def act(house: House) -> None:
+        def fault(call: str, _: str) -> Fault | None:
+            away = call == "open" and house.loop.time() < 60
+            return Fault(0.0, Retryable("no manager answers")) if away else None
+
+        house.engine = FakeEngine(schedule=house.loop.call_later, fault=fault)
+        async with house.master() as desk:
+            execution_id = await house.submit()
+            await asyncio.sleep(30)
+            assert desk.epoch == 1
+            assert await house.store.lead("another", 60) is None
+            await house.reaches(execution_id, ExecutionStatus.RUNNING, 40)
+            assert desk.epoch == 1
+
+    play(act, tmp_path)
+
+
 def test_it_answers_whether_an_application_would_start(tmp_path: Path) -> None:
     async def act(house: House) -> None:
         async with house.master() as desk:
@@ -227,6 +301,61 @@ def test_a_time_limit_set_by_a_quota_outlives_the_master(tmp_path: Path) -> None
         end = (await house.store.get(execution_id)).end
         assert end is not None
         assert end.outcome is Outcome.TIME_LIMIT
+
+    play(act, tmp_path)
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+def test_a_master_that_dies_while_it_forgets_leaves_neither_output_nor_execution(
+    tmp_path: Path, is_running: bool
+) -> None:
+    output = tmp_path / "logs/1"
+
+    async def act(house: House) -> None:
+        house.engine = FakeEngine(schedule=house.loop.call_later, logs_dir=output.parent)
+        execution_id = await house.submit()
+
+        async def die() -> None:
+            async with house.master():
+                if is_running:
+                    await house.reaches(execution_id, ExecutionStatus.RUNNING, 3)
+                await house.store.request_delete(execution_id, "admin")
+                await asyncio.sleep(20)
+
+        with pytest.raises(Injected):
+            await die()
+        assert (await house.store.get(execution_id)).status is ExecutionStatus.TERMINATED
+        output.mkdir(parents=True)  # it may have died a moment earlier, too
+        async with house.master():
+            await asyncio.sleep(5)
+        with pytest.raises(NotFound):
+            await house.store.get(execution_id)
+        assert not output.exists()
+
+    failpoints.arm("cp20:raise", tmp_path)
+    try:
+        play(act, tmp_path)
+    finally:
+        failpoints.arm("", tmp_path)
+
+
+def test_output_that_cannot_be_deleted_yet_is_tried_again(tmp_path: Path) -> None:
+    tries = 0
+
+    def fault(call: str, _: str) -> Fault | None:
+        nonlocal tries
+        tries += call == "forget"
+        return Fault(0.0, Retryable("the disk is busy")) if call == "forget" and tries < 4 else None
+
+    async def act(house: House) -> None:
+        house.engine = FakeEngine(schedule=house.loop.call_later, fault=fault)
+        async with house.master():
+            execution_id = await house.submit()
+            await house.store.request_delete(execution_id, "admin")
+            await asyncio.sleep(10)
+        with pytest.raises(NotFound):
+            await house.store.get(execution_id)
+        assert tries == 4
 
     play(act, tmp_path)
 

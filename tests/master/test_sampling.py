@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -48,8 +49,10 @@ def samples(memory: int, seconds: float, *, attempt: int = 1, kills: int = 0) ->
 
 
 def sampling(clock: Clock, store: MemoryStore | None = None, **habits: object) -> Sampling:
-    uses = (store or MemoryStore(clock)).uses
-    return Sampling(FakeBackend(), uses, Habits(**habits), clock)  # type: ignore[arg-type]
+    store = store or MemoryStore(clock)
+    with suppress(StopIteration):  # nothing in it waits
+        store.lead("test", 1e9).send(None)
+    return Sampling(FakeBackend(), store.uses, Habits(**habits), clock, 1)  # type: ignore[arg-type]
 
 
 def test_how_fast_something_grows_is_told_by_two_samples() -> None:
@@ -153,7 +156,7 @@ async def test_an_end_while_others_are_written_is_written_next(
 
 async def test_a_back_end_that_does_not_answer_is_no_trouble() -> None:
     trouble = FakeEngine(fault=lambda call, _: Fault(error=Retryable("busy")))
-    there = Sampling(FakeBackend(trouble), MemoryStore().uses, Habits(), Clock())
+    there = Sampling(FakeBackend(trouble), MemoryStore().uses, Habits(), Clock(), 1)
     assert await there.next((NODE,), EXECUTIONS) == []
 
 
@@ -222,7 +225,7 @@ def test_a_master_takes_a_hungry_elastic_instance_back() -> None:
             epoch,
             now=loop.now,
             pace=Pace(lease_seconds=3600.0),
-            sampling=Sampling(backend, store.uses, habits, loop.now),
+            sampling=Sampling(backend, store.uses, habits, loop.now, epoch),
         )
 
         reign = asyncio.create_task(master.run())

@@ -170,10 +170,15 @@ class World:
 
     async def reign_for(self, seconds: float) -> None:
         """A master is started, and killed without warning after a while."""
-        backend = LateBackend(self.engine, self.dice)
-        desk = Desk(backend, dict, self.loop.now)
+        desk = Desk(dict, self.loop.now)
         master = asyncio.create_task(
-            reign(self.settings, self.store, backend, desk, self.forecaster)
+            reign(
+                self.settings,
+                self.store,
+                lambda: LateBackend(self.engine, self.dice),
+                desk,
+                self.forecaster,
+            )
         )
         done, _ = await asyncio.wait([master], timeout=seconds)
         if done:

@@ -23,6 +23,8 @@ from zoe.model.older_formats.application import convert as convert_application
 from zoe.model.rest import LiveView, MasterView, ReadyView, VersionView, WhoView, as_time
 from zoe.model.rest_cluster import (
     ConvertView,
+    LeaderView,
+    MastersView,
     NodeForm,
     NodePage,
     NodeView,
@@ -84,6 +86,19 @@ def _expected(node: Node, marks: Mapping[str, NodeMark]) -> Node:
     is_marked = node.status in (NodeStatus.CORDONED, NodeStatus.DRAINING)
     plain = replace(node, status=NodeStatus.READY, message="") if is_marked else node
     return with_marks([plain], marks)[0]
+
+
+@router.get("/masters")
+async def list_masters(parts: PartsOf, actor: ActorOf) -> MastersView:
+    """Say which master leads, and which ones stand by."""
+    authorise(actor, Action.VIEW_CLUSTER)
+    found = await parts.store.masters()
+    if not found.leader:
+        return MastersView(standby=list(found.standby))
+    leader = LeaderView(
+        name=found.leader, endpoint=found.endpoint, epoch=found.epoch, since=as_time(found.since)
+    )
+    return MastersView(leader=leader, standby=list(found.standby))
 
 
 @router.get("/queue")

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 from starlette.concurrency import run_in_threadpool
 
+from zoe import failpoints
 from zoe.api import access, views
 from zoe.api.access import Action, Actor, authorise, no_such
 from zoe.api.errors import BadRequest, PreconditionFailed
@@ -217,10 +218,14 @@ async def show_source(parts: PartsOf, actor: ActorOf, ref: str) -> PlainTextResp
 async def forget(parts: Parts, actor: Actor, execution: Execution) -> None:
     """Commit the wish to forget it; the output of one that has not ended is the master's to delete.
 
-    An ended one vanishes from the store at once, and the master never hears of it.
+    An ended one vanishes from the store at once, and the master never hears of it: its output goes
+    first, as nobody would know of it any more.
     """
-    await parts.store.request_delete(execution.id, actor.user)
     if execution.status in ENDED:
+        await run_in_threadpool(delete_logs, parts.settings.logs_dir, execution.id)
+        await failpoints.reach("cp20")
+    was = await parts.store.request_delete(execution.id, actor.user)
+    if was.status in ENDED and execution.status not in ENDED:  # it ended since it was looked at
         await run_in_threadpool(delete_logs, parts.settings.logs_dir, execution.id)
     await parts.ring(execution.id)
 

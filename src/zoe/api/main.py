@@ -14,9 +14,11 @@ import structlog
 import uvicorn
 import uvloop
 
+from zoe import failpoints
 from zoe.api.access import first_token
 from zoe.api.app import Api
 from zoe.api.feed import Feed
+from zoe.api.leader import follow_leader
 from zoe.catalogue import frameworks
 from zoe.log import configure
 from zoe.model.errors import ZoeError
@@ -81,6 +83,7 @@ async def serve(settings: Settings) -> None:
             settings.rpc_hint_seconds,
         )
         await stack.enter_async_context(master)
+        stack.callback(asyncio.create_task(follow_leader(store, master)).cancel)
         if token := await first_token(store):
             keep_token(settings.data_dir / "token", token)
         api = Api(settings, store, master, partial(frameworks, settings.zapps_dir))
@@ -131,6 +134,7 @@ def main() -> None:
     try:
         settings, _ = load_settings()
         configure(settings.log_level, settings.log_format)
+        failpoints.arm(settings.failpoint, settings.failpoints_dir)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(settings))
     except ZoeError as error:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from fastapi import Request as HttpRequest
 
+from zoe import failpoints
 from zoe.api.feed import Feed
 from zoe.api.metrics import Metrics
 from zoe.api.shares import Shares
@@ -36,6 +37,7 @@ class Parts:
     async def ring(self, execution_id: int) -> None:
         """Say that there is an intent, to who watches here and to the master if it is there."""
         self.feed.notify(execution_id)
+        await failpoints.reach("cp03", lambda: self.master.hint(Wake(execution_id)))
         await self.master.hint(Wake(execution_id))
 
 

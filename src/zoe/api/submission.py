@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
+from zoe import failpoints
 from zoe.api.access import Actor
 from zoe.api.errors import BadRequest, KeyReused, UnsupportedMediaType
 from zoe.api.names import random_name
@@ -144,6 +145,7 @@ async def submit(parts: Parts, actor: Actor, submission: SubmitRequest, key: str
     team = chosen_team(shares, actor.user, submission.team)
     _check_volumes(parts, zapp, actor.user, team, submission.file)
     never = check_quota(shares, actor.user, team, zapp)
+    await failpoints.reach("cp01")
     execution = await parts.store.submit(
         NewExecution(
             name=submission.name or random_name(),
@@ -154,6 +156,7 @@ async def submit(parts: Parts, actor: Actor, submission: SubmitRequest, key: str
             team=team,
         )
     )
+    await failpoints.reach("cp02")
     if key and (
         execution.zapp != zapp
         or submission.name not in ("", execution.name)

@@ -10,7 +10,7 @@ back-end, or the master, is not.
 """
 
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from zoe.model.cluster import Observation, ObservedInstance
 from zoe.model.errors import ZoeError
@@ -18,6 +18,9 @@ from zoe.model.execution import Execution, ServiceInstance
 from zoe.model.resources import Resources
 from zoe.model.samples import Samples
 from zoe.model.zapp import ZApp
+
+if TYPE_CHECKING:  # it needs the errors below
+    from zoe.backends.fence import Fence
 
 
 class Retryable(ZoeError):
@@ -32,6 +35,8 @@ class Backend(Protocol):
     """Runs instances on nodes. Every call is bounded in time and raises Retryable or Refused."""
 
     name: str
+    fence: "Fence"
+    """Open while its master leads. While it is closed, nothing is started, and nobody asks."""
 
     async def open(self) -> None:
         """Connect, and adopt what earlier masters of this deployment started."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from zoe.backends.base import Refused, Retryable
+from zoe.backends.fence import Fence
 from zoe.backends.peers import counts_by_service
 from zoe.backends.watchers import Watchers
 from zoe.model.cluster import Node, NodeStatus, Observation, ObservedInstance
@@ -27,7 +28,6 @@ from zoe.model.zapp import Service, ZApp
 T = TypeVar("T")
 
 COMPLETED = Exit(ExitReason.COMPLETED, 0)
-
 SIGTERM, SIGKILL = 15, 9
 KILLED = Exit(ExitReason.FAILED, None, SIGKILL)
 
@@ -309,8 +309,9 @@ class FakeBackend:
 
     name = "fake"
 
-    def __init__(self, engine: FakeEngine | None = None) -> None:
+    def __init__(self, engine: FakeEngine | None = None, fence: Fence | None = None) -> None:
         self._engine = engine or FakeEngine()
+        self.fence = fence or Fence()
         self._watchers = Watchers()
         self._engine.add(self._watchers)
 
@@ -369,18 +370,17 @@ class FakeBackend:
     async def _call(self, name: str, instance_id: str, effect: Callable[[], T]) -> T:
         fault = self._engine.fault(name, instance_id) or Fault()
         if fault.delay_seconds:
-            await self._pass(fault.delay_seconds)
+            passed = asyncio.Event()
+            self._engine.schedule(fault.delay_seconds, passed.set)
+            await passed.wait()
         if fault.error is not None and not fault.after:
             raise fault.error
+        if name not in ("open", "observe", "sample"):
+            self.fence.check()
         result = effect()
         if fault.error is not None:
             raise fault.error
         return result
-
-    async def _pass(self, seconds: float) -> None:
-        passed = asyncio.Event()
-        self._engine.schedule(seconds, passed.set)
-        await passed.wait()
 
 
 def _lives(attempt: _Attempt) -> bool:

@@ -143,12 +143,30 @@ def _servers(settings: Settings, expected: bool) -> Iterator[Finding]:
             master = ready.master
             said = f"leads with the {master.backend} back-end" if master.up else "does not answer"
             yield Finding("master", master.up, said, hint)
+            yield _masters(zoe)
             yield _token(zoe)
             yield _clock(found.url)
     except RequestFailed as error:
         yield Finding("api", False, str(error), error.hint or hint)
     except ZoeError as error:
         yield Finding("credentials", False, str(error), error.hint)
+
+
+def _masters(zoe: Zoe) -> Finding:
+    """Say who leads since when, and who stands by; only administrators are told."""
+    try:
+        found = zoe.masters()
+    except RequestFailed as error:
+        return Finding("masters", False, str(error), error.hint, needed=False)
+    standby = ", ".join(found.standby) or "nobody"
+    stands = "stand" if len(found.standby) > 1 else "stands"
+    leader = found.leader
+    if leader is None:
+        said = f"nobody leads just now; {standby} {stands} by"
+        return Finding("masters", False, said, "the next one to lead needs a lease at most")
+    since = leader.since.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    said = f"{leader.name} leads since {since} (epoch {leader.epoch}); {standby} {stands} by"
+    return Finding("masters", True, said)
 
 
 def _token(zoe: Zoe) -> Finding:

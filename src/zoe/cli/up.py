@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -86,7 +87,7 @@ class Programs:
         others = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith("ZOE_") or name in ("ZOE_FAILPOINT", "ZOE_TEST_REQUIRE")
+            if not name.startswith("ZOE_") or name == "ZOE_TEST_REQUIRE"
         }
         return (
             others
@@ -164,6 +165,8 @@ class Up:
     async def start(self) -> Credentials:
         """Start everything and return the address and token once it is ready."""
         self._record()
+        # Each fires once in a life of the deployment, which begins here.
+        shutil.rmtree(self.settings.failpoints_dir, ignore_errors=True)
         backend_choice.note_start(self.settings)
         if self.settings.database_url:
             self._programs.keep_database_url(self.settings.database_url)

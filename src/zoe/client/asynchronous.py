@@ -92,6 +92,7 @@ class AsyncZoe:
     teams = _method(calls.teams)
     put_team = _method(calls.put_team)
     remove_team = _method(calls.remove_team)
+    masters = _method(calls.masters)
     whoami = _method(calls.whoami)
     version = _method(calls.version)
     ready = _method(calls.ready)

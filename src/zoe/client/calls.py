@@ -16,14 +16,7 @@ from pydantic import BaseModel, ValidationError
 from zoe.client.call import Call
 from zoe.client.errors import NotFound, Rejected
 from zoe.model.execution import ExecutionStatus
-from zoe.model.rest import (
-    ErrorView,
-    Problem,
-    ProblemCode,
-    ReadyView,
-    VersionView,
-    WhoView,
-)
+from zoe.model.rest import ErrorView, Problem, ProblemCode, ReadyView, VersionView, WhoView
 from zoe.model.rest_accounts import (
     TeamForm,
     TeamPage,
@@ -38,6 +31,7 @@ from zoe.model.rest_cluster import (
     ConvertView,
     EngineForm,
     EngineView,
+    MastersView,
     NodeForm,
     NodePage,
     NodeView,
@@ -216,8 +210,8 @@ def add_engine(name: str, engine: str) -> Call[EngineView]:
 
 def remove_engine(name: str, *, force: bool = False) -> Call[EngineView]:
     """Take an added engine out for good; with ``force`` also one that is away for good."""
-    query = {"force": "true"} if force else {}
-    return Call("DELETE", f"{_named('nodes', name)}/engine", _as(EngineView), query)
+    path = f"{_named('nodes', name)}/engine"
+    return Call("DELETE", path, _as(EngineView), {"force": "true"} if force else {})
 
 
 def validate(
@@ -305,6 +299,11 @@ def put_team(
 def remove_team(name: str) -> Call[None]:
     """Forget a team; its executions go on."""
     return Call("DELETE", _named("teams", name), lambda _: None)
+
+
+def masters() -> Call[MastersView]:
+    """Return which master leads, and which ones stand by; for administrators."""
+    return Call("GET", "/masters", _as(MastersView))
 
 
 def whoami() -> Call[WhoView]:

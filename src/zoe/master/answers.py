@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import zoe
+from zoe import failpoints
 from zoe.master.loop import Loop
 from zoe.master.sampling import Sampling
 from zoe.model.errors import ZAppInvalid
@@ -47,30 +48,35 @@ class Describes(Protocol):
 class Desk:
     """Answers for whichever reign is on; between two of them it says so."""
 
-    backend: Describes
     frameworks: Callable[[], Mapping[str, tuple[str, str]]]
     now: Callable[[], float]
+    backend: Describes | None = None
     loop: Loop | None = None
     epoch: int = 0
     since: float = 0.0
 
     async def answer(self, request: Request) -> Reply:
         """Answer one request; never raises for what a user sent."""
-        if self.loop is None:
+        if self.loop is None or self.backend is None:
             return Failed("not-leading", "The master is starting, or waits for the database.")
         match request:
             case Wake():
-                self.loop.ring()
-                return Done()
+                await failpoints.reach("cp04", self._ring)
+                return await self._ring()
             case Ping():
                 return Pong(self.epoch, self.since, self.backend.name, zoe.__version__)
             case Plan():
-                return await self._plan(request, self.loop)
+                return await self._plan(request, self.loop, self.backend)
             case Used():
                 executions = self.loop.scheduler.executions
                 return _uses(request, self.loop.sampling, executions, self.now())
 
-    async def _plan(self, request: Plan, loop: Loop) -> Reply:
+    async def _ring(self) -> Done:
+        if self.loop is not None:
+            self.loop.ring()
+        return Done()
+
+    async def _plan(self, request: Plan, loop: Loop, backend: Describes) -> Reply:
         try:
             zapp = read_zapp(
                 request.document,
@@ -96,7 +102,7 @@ class Desk:
                 for each in admission.placements
             ],
             reasons=[Blocker(reason.code, reason.message) for reason in admission.reasons],
-            notes=self.backend.describe(zapp),
+            notes=backend.describe(zapp),
             queue_position=admission.queue_position,
             forecast=expected,
         )

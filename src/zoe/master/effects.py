@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 
 import structlog
 
+from zoe import failpoints
 from zoe.backends.base import Backend, Refused, Retryable
 from zoe.model.change import Forget, SetInstance
 from zoe.model.errors import ZoeError
@@ -24,7 +25,7 @@ class Effects:
     def __init__(
         self,
         backend: Backend,
-        report: Callable[[Event], None],
+        report: Callable[[Event | Forget], None],
         fail: Callable[[BaseException], None],
         *,
         concurrency: int,
@@ -51,7 +52,7 @@ class Effects:
                     self._chain(instance_id, self._resize(decision))
                 case SetInstance(instance) if instance.status is InstanceStatus.STOPPED:
                     self.remove(instance.id, instance.attempt)
-                case Forget(execution_id):
+                case Forget(execution_id) if str(execution_id) not in self._latest:
                     self._chain(str(execution_id), self._forget(execution_id))
                 case _:
                     pass
@@ -98,6 +99,7 @@ class Effects:
             if before is not None:
                 await asyncio.wait([before])
             async with self._free:
+                await self._backend.fence.passage()
                 await effect
         finally:
             effect.close()  # a cancelled wait must not leave it un-awaited
@@ -108,6 +110,7 @@ class Effects:
             return  # it ended and was forgotten before its turn came
         try:
             async with asyncio.timeout(self._timeout_seconds):
+                await failpoints.reach("cp06", lambda: self._backend.start(execution, instance))
                 await self._backend.start(execution, instance)
         except Refused as refusal:
             self._report(StartFailed(instance.id, instance.attempt, _said(refusal), False))
@@ -118,14 +121,18 @@ class Effects:
             self._report(StartFailed(instance.id, instance.attempt, message, True))
 
     async def _stop(self, decision: StopInstance) -> None:
+        def stop() -> Coroutine[None, None, None]:
+            return self._backend.stop(
+                decision.instance_id,
+                decision.attempt,
+                grace_seconds=decision.grace_seconds,
+                shrink=decision.shrink,
+            )
+
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                await self._backend.stop(
-                    decision.instance_id,
-                    decision.attempt,
-                    grace_seconds=decision.grace_seconds,
-                    shrink=decision.shrink,
-                )
+                await failpoints.reach("cp16", stop)
+                await stop()
         except (Refused, Retryable, TimeoutError) as fault:
             message = str(fault) or f"no answer within {self._timeout_seconds:g} s"
             self._report(StopFailed(decision.instance_id, decision.attempt, message))
@@ -133,6 +140,7 @@ class Effects:
     async def _resize(self, decision: ResizeInstance) -> None:
         try:
             async with asyncio.timeout(self._timeout_seconds):
+                await failpoints.reach("cp10")
                 await self._backend.resize(decision.instance_id, decision.attempt, decision.limits)
         except (Refused, Retryable, TimeoutError) as fault:
             log.warning("resize failed", instance=decision.instance_id, why=str(fault))
@@ -140,15 +148,19 @@ class Effects:
     async def _remove(self, instance_id: str, attempt: int) -> None:
         try:
             async with asyncio.timeout(self._timeout_seconds):
+                await failpoints.reach("cp18", lambda: self._backend.remove(instance_id, attempt))
                 await self._backend.remove(instance_id, attempt)
         except (Refused, Retryable, TimeoutError) as fault:
             # The next full look at the back-end lists it again, and it is tried again.
             log.warning("remove failed", instance=instance_id, attempt=attempt, why=str(fault))
 
     async def _forget(self, execution_id: int) -> None:
+        """Delete the output, and only then have it forgotten: nobody would know of it any more."""
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 await self._backend.forget(execution_id)
+                await failpoints.reach("cp20")
+                self._report(Forget(execution_id))
         except (Refused, Retryable, TimeoutError) as fault:
             log.warning("output not deleted", execution=execution_id, why=str(fault))
 

@@ -31,12 +31,12 @@ def events_of(stored: Execution, known: Mapping[int, Execution]) -> list[Event]:
     return events
 
 
-def settled(stored: Execution) -> Acknowledge | Forget:
-    """Return the change that says that this intent has been taken over.
+def settled(stored: Execution) -> Acknowledge | Forget | None:
+    """Return what is left to do once the events of this intent have been handled.
 
-    One that was deleted while its last instance stopped has ended by now: nothing is left to do
-    but to forget it.
+    A wish to delete is never acknowledged: it stays an intent until its execution has ended and is
+    forgotten, so that a master that dies in between leaves it to the next one.
     """
-    if stored.status in ENDED and stored.desired is Desired.DELETE:
-        return Forget(stored.id)
-    return Acknowledge(stored.id, stored.generation)
+    if stored.desired is not Desired.DELETE:
+        return Acknowledge(stored.id, stored.generation)
+    return Forget(stored.id) if stored.status in ENDED else None

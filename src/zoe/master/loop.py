@@ -13,22 +13,21 @@ from typing import Any
 
 import structlog
 
+from zoe import failpoints
 from zoe.backends.base import Backend, Retryable
-from zoe.master import intents, observe
+from zoe.master import intents, moments, observe
 from zoe.master.effects import Effects
 from zoe.master.fleet import Fleet
 from zoe.master.foresight import Foresight
+from zoe.master.news import tell
 from zoe.master.sampling import Sampling
 from zoe.model.balance import Balance
 from zoe.model.change import (
+    Acknowledge,
     Change,
-    Defer,
     Foretell,
     Forget,
     SetBalances,
-    SetInstance,
-    SetNodes,
-    SetStatus,
 )
 from zoe.model.cluster import Node, Observation, ObservedInstance
 from zoe.model.execution import ENDED, Execution
@@ -45,6 +44,8 @@ BATCH = 100
 RUNS_LOADED = 2000
 """Past runs that a new reign reads, to tell from them how long the next ones take."""
 RUNS_PAGE = 500
+ACTING_PART = 0.9
+"""Of a lease, counted from before it was asked for; then nothing is done on machines any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +88,14 @@ class Loop:
         self._epoch = epoch
         self._now = now
         self._pace = pace or Pace()
-        self._inbox: asyncio.Queue[Event | observe.Look | Foretell | _Bell] = asyncio.Queue()
+        self._inbox: asyncio.Queue[Event | observe.Look | Foretell | Forget | _Bell] = (
+            asyncio.Queue()
+        )
         self._rung = False
         self._observed: tuple[Node, ...] = ()
         """The nodes as the back-end told them last."""
+        self._is_open = asyncio.Event()
+        """Whether the back-end can be asked."""
         self._alarm: asyncio.TimerHandle | None = None
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._effects = Effects(
@@ -125,6 +130,7 @@ class Loop:
             if self._alarm is not None:
                 self._alarm.cancel()
             self._failure.cancel()
+            self._backend.fence.close()
             await self._effects.close()
 
     def _parts(self) -> Sequence[Coroutine[Any, Any, None]]:
@@ -140,6 +146,7 @@ class Loop:
         )
 
     async def _take_over(self) -> None:
+        await self._open_backend()
         stored = await self._store.load()
         if self._fleet is not None:  # what is on them must not seem lost
             await self._fleet.follow()
@@ -172,6 +179,16 @@ class Loop:
                     each.ended_at - each.started_at,
                 )
 
+    async def _open_backend(self) -> None:
+        while True:
+            try:
+                await self._backend.open()
+            except Retryable as fault:
+                log.warning("waits for the back-end", why=str(fault))
+                await asyncio.sleep(self._pace.poll_seconds)
+            else:
+                return self._is_open.set()
+
     # The one writer.
 
     async def _serve(self) -> None:
@@ -188,7 +205,7 @@ class Loop:
                     executions, marks = self.scheduler.executions.values(), self.scheduler.marks
                     await self._fleet.let_go(item.observation, executions, marks)
                 events = self._compare(item)
-            elif isinstance(item, Foretell):
+            elif isinstance(item, Foretell | Forget):
                 await self._step(events, [item])
                 events = []
             else:
@@ -214,7 +231,9 @@ class Loop:
             events = [
                 e for each in some for e in intents.events_of(each, self.scheduler.executions)
             ]
-            await self._step(events, [intents.settled(each) for each in some])
+            settled = [intents.settled(each) for each in some]
+            await self._step(events, [each for each in settled if isinstance(each, Acknowledge)])
+            self._effects.begin([each for each in settled if isinstance(each, Forget)], {})
 
     def _compare(self, look: observe.Look) -> list[Event]:
         self._remove_leftovers(look)
@@ -241,15 +260,18 @@ class Loop:
         changes = _changes_of(decisions)
         changes.extend(more)
         if changes:
+            if failpoints.armed():
+                await moments.before_commit(changes)
             await self._store.record(changes, self._epoch)
+            if failpoints.armed():
+                await moments.after_commit(changes, self.scheduler.executions)
         if self.foresight is not None:
             self.foresight.watch(decisions)
         for decision in decisions:
-            _tell(decision)
+            tell(decision)
             if isinstance(decision, WakeAt):
                 self._set_alarm(decision.time)
-        forgotten = [each for each in more if isinstance(each, Forget)]
-        self._effects.begin([*decisions, *forgotten], self.scheduler.executions)
+        self._effects.begin(decisions, self.scheduler.executions)
 
     def _set_alarm(self, at: float) -> None:
         if self._alarm is not None:
@@ -280,6 +302,7 @@ class Loop:
             self.sampling.note_end(observed.used)
 
     async def _look_around(self) -> None:
+        await self._is_open.wait()
         while True:
             await asyncio.sleep(self._pace.observe_seconds)
             self._inbox.put_nowait(await self._look())
@@ -300,6 +323,7 @@ class Loop:
                 return observe.Look(observation, mark)
 
     async def _sample(self) -> None:
+        await self._is_open.wait()
         while self.sampling is not None:
             for event in await self.sampling.next(self._observed, self.scheduler.executions):
                 self._inbox.put_nowait(event)
@@ -307,14 +331,17 @@ class Loop:
 
     async def _keep_lease(self) -> None:
         """Renew three times a lease; stop acting before it ends when the store is away."""
-        lease = self._pace.lease_seconds
+        lease, fence = self._pace.lease_seconds, self._backend.fence
         while True:
-            await asyncio.sleep(lease / 3)
+            if not await self._store.hold(lease / 3):
+                fence.close()  # somebody else may lead by now: nothing is done until that is known
+            asked = fence.now()
             try:
                 async with asyncio.timeout(lease / 3):
                     await self._store.renew(self._epoch, lease)
             except TimeoutError as silence:
                 raise StoreUnavailable("the lease could not be renewed in time") from silence
+            fence.extend(self._epoch, asked + lease * ACTING_PART)
 
     async def _look_ahead(self) -> None:
         if self.foresight is not None:
@@ -331,41 +358,20 @@ class Loop:
 
 
 def _changes_of(decisions: Sequence[Decision]) -> list[Change]:
-    """Return what is committed, of each balance only the last."""
+    """Return what is committed, of each balance only the last.
+
+    What is to be forgotten has its output deleted first: see :class:`zoe.master.effects.Effects`.
+    """
     changes: list[Change] = []
     balances: dict[tuple[str, str], Balance] = {}
     for decision in decisions:
         if isinstance(decision, SetBalances):
             balances.update({(each.team, each.user): each for each in decision.balances})
-        elif isinstance(decision, Change):
+        elif isinstance(decision, Change) and not isinstance(decision, Forget):
             changes.append(decision)
     if balances:
         changes.append(SetBalances(tuple(balances.values())))
     return changes
-
-
-def _tell(decision: Decision) -> None:
-    match decision:
-        case SetStatus():
-            log.info(
-                "execution",
-                id=decision.execution_id,
-                status=str(decision.status),
-                why=decision.reason,
-            )
-        case SetInstance(instance):
-            log.info(
-                "instance",
-                id=instance.id,
-                attempt=instance.attempt,
-                status=str(instance.status),
-                node=instance.node,
-                why=decision.reason,
-            )
-        case SetNodes() | SetBalances() | Forget() | Defer() | WakeAt():
-            log.debug("decision", decision=decision)
-        case _:
-            log.debug("effect", effect=decision)
 
 
 def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:

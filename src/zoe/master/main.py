@@ -18,9 +18,11 @@ from pathlib import Path
 import structlog
 
 import zoe.log
-from zoe.backends.base import Backend, Retryable
+from zoe import failpoints
+from zoe.backends.base import Backend
 from zoe.backends.docker.backend import DockerBackend
 from zoe.backends.fake import FakeBackend
+from zoe.backends.fence import Fence
 from zoe.backends.process.backend import ProcessBackend
 from zoe.backends.swarm.backend import SwarmBackend
 from zoe.catalogue import frameworks
@@ -29,7 +31,7 @@ from zoe.master.answers import Desk
 from zoe.master.fleet import Fleet
 from zoe.master.forecasting import Forecaster, ForecastProcesses
 from zoe.master.foresight import Foresight, Outlook
-from zoe.master.loop import Loop, Pace
+from zoe.master.loop import ACTING_PART, Loop, Pace
 from zoe.master.sampling import Habits, Sampling
 from zoe.model.errors import ZoeError
 from zoe.rpc.keys import server_keys
@@ -45,6 +47,8 @@ log = structlog.get_logger("master")
 
 RETRY_SECONDS = 0.5
 """Pause before the master tries again to lead."""
+FOLLOW_SECONDS = 0.2
+"""Pause between two looks of a master that stands by."""
 
 
 class NoDatabase(ZoeError):
@@ -56,36 +60,44 @@ async def serve(settings: Settings) -> None:
     if not settings.database_url:
         raise NoDatabase(hint="start everything with `zoe up`, or set ZOE_DATABASE_URL")
     store = PostgresStore(settings.database_url, pool_size=settings.database_pool_size)
-    backend = make_backend(settings)
-    desk = Desk(backend, lambda: frameworks(settings.zapps_dir), time.time)
+    desk = Desk(lambda: frameworks(settings.zapps_dir), time.time)
     server = Server(settings.master_endpoint, server_keys(settings.keys_dir), desk.answer)
     forecaster = ForecastProcesses()
     await server.start()
     async with AsyncExitStack() as stack:
         stack.push_async_callback(forecaster.close)
         stack.push_async_callback(store.close)
-        stack.push_async_callback(backend.close)
         stack.push_async_callback(server.stop)
         _write_ready(settings.run_dir / "master.json", server.endpoint)
-        await _open(backend)
-        await reign(settings, store, backend, desk, forecaster)
+        await _open(store)
+        await reign(
+            settings,
+            store,
+            lambda: make_backend(settings),
+            desk,
+            forecaster,
+            endpoint=outside(server.endpoint, socket.gethostname()),
+        )
 
 
 async def reign(
     settings: Settings,
     store: Store,
-    backend: Backend,
+    new_backend: Callable[[], Backend],
     desk: Desk,
     forecaster: Forecaster | None = None,
+    *,
+    endpoint: str = "",
 ) -> None:
     """Lead whenever possible, one reign after the other, until cancelled.
 
-    Without a ``forecaster`` no starts are predicted.
+    Each reign has a back-end of its own: who stands by has none, and does nothing on any node.
+    Without a ``forecaster`` no starts are predicted. ``endpoint`` is where the apis reach us.
     """
-    await _open(store)
     holder = f"{socket.gethostname()}:{os.getpid()}"
     while True:
-        epoch = await _lead(store, holder, settings.lease_seconds)
+        backend = new_backend()
+        epoch = await _lead(store, backend.fence, holder, endpoint, settings.lease_seconds)
         foresight = None
         if forecaster is not None and settings.forecast_depth:
             foresight = Foresight(forecaster, outlook(settings), desk.now)
@@ -97,29 +109,37 @@ async def reign(
             now=desk.now,
             pace=pace(settings),
             foresight=foresight,
-            sampling=make_sampling(settings, store, backend, desk.now),
+            sampling=make_sampling(settings, store, backend, desk.now, epoch),
             fleet=make_fleet(settings, store, backend),
         )
-        desk.loop, desk.epoch, desk.since = loop, epoch, desk.now()
+        desk.backend, desk.loop, desk.epoch, desk.since = backend, loop, epoch, desk.now()
         try:
             await loop.run()
         except (StoreUnavailable, StaleEpoch) as loss:
             log.warning("stops leading", epoch=epoch, why=str(loss))
         finally:
             desk.loop = None
+            await backend.close()
             with suppress(ZoeError, TimeoutError):
                 async with asyncio.timeout(RETRY_SECONDS):
                     await store.resign(epoch)
         await asyncio.sleep(RETRY_SECONDS)
 
 
-async def _open(part: Store | Backend) -> None:
+async def _open(store: Store) -> None:
     while True:
         try:
-            return await part.open()
-        except (StoreUnavailable, Retryable) as fault:
-            log.warning("waits", why=str(fault))
+            return await store.open()
+        except StoreUnavailable as fault:
+            log.warning("waits for the database", why=str(fault))
             await asyncio.sleep(RETRY_SECONDS)
+
+
+def outside(endpoint: str, host: str) -> str:
+    """Return where others reach what listens at ``endpoint``, on any address of ``host``."""
+    scheme, _, place = endpoint.partition("://")
+    address, _, port = place.rpartition(":")
+    return f"{scheme}://{host}:{port}" if address in ("0.0.0.0", "*", "[::]") else endpoint
 
 
 def _write_ready(file: Path, endpoint: str) -> None:
@@ -130,20 +150,26 @@ def _write_ready(file: Path, endpoint: str) -> None:
     draft.replace(file)
 
 
-async def _lead(store: Store, holder: str, lease_seconds: float) -> int:
+async def _lead(
+    store: Store, fence: Fence, holder: str, endpoint: str, lease_seconds: float
+) -> int:
+    """Return a new epoch once no other master leads; ``fence`` is open then."""
     told = False
     while True:
+        asked = fence.now()
         try:
-            epoch = await store.lead(holder, lease_seconds)
+            epoch = await store.lead(holder, lease_seconds, endpoint)
         except StoreUnavailable as fault:
             log.warning("waits for the database", why=str(fault))
-        else:
-            if epoch is not None:
-                return epoch
-            if not told:
-                log.info("stands by: another master leads")
-                told = True
-        await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(RETRY_SECONDS)
+            continue
+        if epoch is not None:
+            fence.extend(epoch, asked + lease_seconds * ACTING_PART)
+            return epoch
+        if not told:
+            log.info("stands by: another master leads")
+            told = True
+        await asyncio.sleep(FOLLOW_SECONDS)
 
 
 def make_backend(settings: Settings) -> Backend:
@@ -212,7 +238,7 @@ def outlook(settings: Settings) -> Outlook:
 
 
 def make_sampling(
-    settings: Settings, store: Store, backend: Backend, now: Callable[[], float]
+    settings: Settings, store: Store, backend: Backend, now: Callable[[], float], epoch: int
 ) -> Sampling | None:
     """Build what samples as often as the settings say; None: nothing is sampled."""
     if not settings.sample_seconds:
@@ -229,7 +255,7 @@ def make_sampling(
         kept_days=settings.sample_days,
         limits=limits,
     )
-    return Sampling(backend, store.uses, habits, now)
+    return Sampling(backend, store.uses, habits, now, epoch)
 
 
 def make_fleet(settings: Settings, store: Store, backend: Backend) -> Fleet | None:
@@ -283,6 +309,7 @@ def main() -> int:
     try:
         settings, _ = load_settings()
         zoe.log.configure(settings.log_level, settings.log_format)
+        failpoints.arm(settings.failpoint, settings.failpoints_dir)
         look_seldom()
         asyncio.run(_until_told(settings))
     except ZoeError as error:

@@ -43,7 +43,12 @@ class Sampling:
     """What was sampled in one reign: the last use of everything, and its last hour."""
 
     def __init__(
-        self, backend: Backend, uses: UseBook, habits: Habits, now: Callable[[], float]
+        self,
+        backend: Backend,
+        uses: UseBook,
+        habits: Habits,
+        now: Callable[[], float],
+        epoch: int,
     ) -> None:
         self.hour = Hour()
         self.nodes: dict[str, NodeUse] = {}
@@ -54,6 +59,7 @@ class Sampling:
         self._uses = uses
         self._habits = habits
         self._now = now
+        self._epoch = epoch
         self._judge = Judge(habits.limits)
         self._told: list[NodeLoad] = []
         self._core_seconds: dict[str, tuple[float, float]] = {}
@@ -231,9 +237,9 @@ class Sampling:
         taken = {key: self._unwritten.pop(key) for key in keys if key in self._unwritten}
         ended, self._ended = self._ended, set()
         try:
-            await self._uses.put(list(taken.values()), nodes)
+            await self._uses.put(list(taken.values()), nodes, self._epoch)
             if is_minute:
-                await self._uses.condense(now, self._habits.kept_days)
+                await self._uses.condense(now, self._habits.kept_days, self._epoch)
         except StoreUnavailable as away:
             log.warning("what was used is not written", why=str(away))
             self._ended |= ended

@@ -114,6 +114,24 @@ class NodePage(Page[NodeView]):
     """Every node, by name; always one page."""
 
 
+class LeaderView(Answer):
+    """The master that leads."""
+
+    name: str
+    """Its host and process id."""
+    endpoint: str
+    """Where the apis reach it; empty: where their settings say."""
+    epoch: int
+    since: datetime
+
+
+class MastersView(Answer):
+    """Who leads, and who stands by; null: nobody leads just now."""
+
+    leader: LeaderView | None = None
+    standby: list[str] = []
+
+
 class ConvertView(Answer):
     """An application of an older format as one of format 4, or why it cannot be one."""
 

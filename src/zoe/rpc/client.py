@@ -63,17 +63,23 @@ class Client:
         _configure(self._dealer, self._keys)
         self._monitor = self._dealer.get_monitor_socket()
         try:
-            self._dealer.connect(self.endpoint)
-        except zmq.ZMQError as error:
+            self._connect(self.endpoint)
+        except MasterUnreachable:
             self._close()
-            raise MasterUnreachable(
-                f"{self.endpoint} is not an address of a master: {error.strerror}.",
-                hint="ZOE_MASTER_ENDPOINT sets it, as tcp://127.0.0.1:8643",
-            ) from error
+            raise
         self._loops = [
             asyncio.create_task(self._receive(), name="rpc client"),
             asyncio.create_task(self._watch(), name="rpc monitor"),
         ]
+
+    def _connect(self, endpoint: str) -> None:
+        try:
+            self._dealer.connect(endpoint)
+        except zmq.ZMQError as error:
+            raise MasterUnreachable(
+                f"{endpoint} is not an address of a master: {error.strerror}.",
+                hint="ZOE_MASTER_ENDPOINT sets it, as tcp://127.0.0.1:8643",
+            ) from error
 
     async def stop(self) -> None:
         """Close; questions under way end with MasterUnreachable."""
@@ -92,6 +98,16 @@ class Client:
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
+
+    def follow(self, endpoint: str) -> None:
+        """Talk to the master at another endpoint; questions under way are put to that one, too.
+
+        Raises MasterUnreachable when it is no address, and goes on as before.
+        """
+        self._connect(endpoint)
+        with contextlib.suppress(zmq.ZMQError):  # it may be gone already
+            self._dealer.disconnect(self.endpoint)
+        self.endpoint = endpoint
 
     async def ask(self, request: Request, timeout: float | None = None) -> Reply:
         """Return the master's answer; raises MasterUnreachable when none came in time (seconds).

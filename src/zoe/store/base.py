@@ -84,6 +84,20 @@ class PastForecast:
 
 
 @dataclass(frozen=True, slots=True)
+class Masters:
+    """Who leads, and who waits to."""
+
+    leader: str = ""
+    """Its host and process id; empty: nobody."""
+    endpoint: str = ""
+    """Where it is reached."""
+    epoch: int = 0
+    since: float = 0.0
+    standby: Sequence[str] = ()
+    """Those that were seen in the last seconds, by host and process id."""
+
+
+@dataclass(frozen=True, slots=True)
 class Token:
     """An access token as it is kept: only the sha256 of its text."""
 
@@ -136,8 +150,11 @@ class Store(Protocol):
         is wanted, or above what the application declares.
         """
 
-    async def request_delete(self, execution_id: int, by: str) -> None:
-        """Commit the wish to stop and forget it. Raises NotFound. Ended ones vanish at once."""
+    async def request_delete(self, execution_id: int, by: str) -> Execution:
+        """Commit the wish to stop and forget it, and return it. Raises NotFound.
+
+        One that has ended vanishes at once, and is returned as it was.
+        """
 
     # Reading, by the api.
 
@@ -200,8 +217,17 @@ class Store(Protocol):
 
     # The master.
 
-    async def lead(self, holder: str, ttl_seconds: float) -> int | None:
-        """Take the lease if it is free or expired and return a new epoch; None if it is held."""
+    async def lead(self, holder: str, ttl_seconds: float, endpoint: str = "") -> int | None:
+        """Take the lease if it is free or expired and return a new epoch; None if it is held.
+
+        Who gets None stands by. ``endpoint`` is where the apis reach the master.
+        """
+
+    async def hold(self, seconds: float) -> bool:
+        """Wait; return at once, and False, when the lease may be lost because a connection is."""
+
+    async def masters(self) -> Masters:
+        """Return who leads and who stands by."""
 
     async def renew(self, epoch: int, ttl_seconds: float) -> None:
         """Keep the lease. Raises StaleEpoch when another epoch has taken it."""

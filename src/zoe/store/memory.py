@@ -1,5 +1,6 @@
 """The store's twin in memory: same answers, same errors, nothing durable; for tests and trials."""
 
+import asyncio
 import dataclasses
 import math
 import time
@@ -14,6 +15,7 @@ from zoe.store import checks, history
 from zoe.store.accounts import MemoryAccountBook
 from zoe.store.base import (
     HistoryEntry,
+    Masters,
     NewExecution,
     Page,
     PastForecast,
@@ -37,13 +39,16 @@ class MemoryStore:
         self._last_id = 0
         self._epoch = 0
         self._holder: str | None = None
+        self._endpoint = ""
+        self._since = 0.0
+        self._standby: dict[str, float] = {}
         self._lease_end = 0.0
         self._tokens: dict[str, Token] = {}
         self._hints = Hints()
         self.accounts = MemoryAccountBook()
         self.marks = MemoryMarkBook()
         self.engines = MemoryEngineBook()
-        self.uses = MemoryUseBook(lambda: self._contents.executions.keys())
+        self.uses = MemoryUseBook(lambda: self._contents.executions.keys(), self._check_epoch)
 
     async def open(self) -> None:
         """Do nothing: memory is there."""
@@ -83,9 +88,9 @@ class MemoryStore:
         """Keep the wish to end it."""
         return self._desire(execution_id, Desired.STOP, by)
 
-    async def request_delete(self, execution_id: int, by: str) -> None:
+    async def request_delete(self, execution_id: int, by: str) -> Execution:
         """Keep the wish to stop and forget it; an ended one vanishes at once."""
-        self._desire(execution_id, Desired.DELETE, by)
+        return self._desire(execution_id, Desired.DELETE, by)
 
     def _desire(self, execution_id: int, wish: Desired, by: str) -> Execution:
         checks.check_text("user name", by)
@@ -218,14 +223,29 @@ class MemoryStore:
 
     # The master.
 
-    async def lead(self, holder: str, ttl_seconds: float) -> int | None:
+    async def lead(self, holder: str, ttl_seconds: float, endpoint: str = "") -> int | None:
         """Take the lease if it is free or expired."""
         if self._holder is not None and self._now() < self._lease_end:
+            self._standby[holder] = self._now()
             return None
+        self._standby.pop(holder, None)
         self._epoch += 1
-        self._holder = holder
+        self._holder, self._endpoint, self._since = holder, endpoint, self._now()
         self._lease_end = self._now() + ttl_seconds
         return self._epoch
+
+    async def hold(self, seconds: float) -> bool:
+        """Wait: nothing is between this store and who uses it that could break."""
+        await asyncio.sleep(seconds)
+        return True
+
+    async def masters(self) -> Masters:
+        """Return who leads and who stands by."""
+        now = self._now()
+        standby = tuple(sorted(name for name, at in self._standby.items() if now - at < 5))
+        if self._holder is None or now >= self._lease_end:
+            return Masters(epoch=self._epoch, standby=standby)
+        return Masters(self._holder, self._endpoint, self._epoch, self._since, standby)
 
     async def renew(self, epoch: int, ttl_seconds: float) -> None:
         """Keep the lease."""

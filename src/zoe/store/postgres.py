@@ -17,7 +17,15 @@ from zoe.model.codec import from_json
 from zoe.model.execution import ENDED, Desired, Execution, ExecutionStatus
 from zoe.store import checks, history
 from zoe.store.accounts import PostgresAccountBook
-from zoe.store.base import HistoryEntry, NewExecution, NotFound, Page, PastForecast, Token
+from zoe.store.base import (
+    HistoryEntry,
+    Masters,
+    NewExecution,
+    NotFound,
+    Page,
+    PastForecast,
+    Token,
+)
 from zoe.store.changes import SILENT, check_effect, missing, subject
 from zoe.store.database import Connection, Database
 from zoe.store.engines import PostgresEngineBook
@@ -107,9 +115,9 @@ class PostgresStore:
         """Commit the wish to end it."""
         return await self._desire(execution_id, Desired.STOP, by)
 
-    async def request_delete(self, execution_id: int, by: str) -> None:
+    async def request_delete(self, execution_id: int, by: str) -> Execution:
         """Commit the wish to stop and forget it; an ended one vanishes at once."""
-        await self._desire(execution_id, Desired.DELETE, by)
+        return await self._desire(execution_id, Desired.DELETE, by)
 
     async def _desire(self, execution_id: int, wish: Desired, by: str) -> Execution:
         checks.check_text("user name", by)
@@ -272,9 +280,17 @@ class PostgresStore:
 
     # The master.
 
-    async def lead(self, holder: str, ttl_seconds: float) -> int | None:
+    async def lead(self, holder: str, ttl_seconds: float, endpoint: str = "") -> int | None:
         """Take the lease if it is free, expired or its holder's session is gone."""
-        return await self._lease.lead(holder, ttl_seconds)
+        return await self._lease.lead(holder, ttl_seconds, endpoint)
+
+    async def hold(self, seconds: float) -> bool:
+        """Wait while the session of the lease is there."""
+        return await self._lease.hold(seconds)
+
+    async def masters(self) -> Masters:
+        """Return who leads and who stands by."""
+        return await self._lease.masters()
 
     async def renew(self, epoch: int, ttl_seconds: float) -> None:
         """Keep the lease."""

@@ -218,6 +218,28 @@ SELECT id FROM execution WHERE id = %(id)s AND id NOT IN (SELECT id FROM gone)
 -- name: delete
 DELETE FROM execution WHERE id = %(id)s
 
+-- name: look_at_leader
+SELECT epoch, holder IS NULL OR expires_at <= clock_timestamp() AS is_free FROM leader
+
+-- name: stand_by
+-- Not at every look, which are many: each one leaves a dead row behind.
+INSERT INTO standby AS one (holder, seen_at) VALUES (%(holder)s, clock_timestamp())
+ON CONFLICT (holder) DO UPDATE SET seen_at = excluded.seen_at
+WHERE one.seen_at < clock_timestamp() - make_interval(secs => 1)
+
+-- name: stand_by_no_more
+DELETE FROM standby WHERE holder = %(holder)s
+OR seen_at < clock_timestamp() - make_interval(secs => 3600)
+
+-- name: masters
+SELECT CASE WHEN expires_at > clock_timestamp() THEN holder END AS holder, endpoint, epoch,
+    extract(epoch FROM since)::double precision AS since,
+    ARRAY(
+        SELECT standby.holder FROM standby
+        WHERE seen_at > clock_timestamp() - make_interval(secs => 5) ORDER BY 1
+    ) AS standing_by
+FROM leader
+
 -- name: lock_leader
 SELECT epoch, holder IS NULL OR expires_at <= clock_timestamp() AS is_free FROM leader FOR UPDATE
 
@@ -227,12 +249,12 @@ SELECT pg_try_advisory_xact_lock(1517249864, %(epoch)s::integer) AS is_gone
 
 -- name: take_lease
 UPDATE leader
-SET epoch = epoch + 1, holder = %(holder)s,
+SET epoch = epoch + 1, holder = %(holder)s, endpoint = %(endpoint)s, since = clock_timestamp(),
     expires_at = clock_timestamp() + make_interval(secs => %(ttl)s)
 RETURNING epoch
 
 -- name: hold_session_lock
-SELECT pg_try_advisory_lock(1517249864, %(epoch)s::integer)
+SELECT pg_try_advisory_lock(1517249864, %(epoch)s::integer) AS is_held
 
 -- name: renew_lease
 UPDATE leader SET expires_at = clock_timestamp() + make_interval(secs => %(ttl)s)

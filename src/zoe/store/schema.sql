@@ -112,7 +112,9 @@ CREATE TABLE leader (
     single boolean PRIMARY KEY DEFAULT true CHECK (single),
     epoch bigint NOT NULL,
     holder text, -- NULL: nobody; the last epoch is not valid any more
-    expires_at timestamptz NOT NULL
+    expires_at timestamptz NOT NULL,
+    endpoint text NOT NULL DEFAULT '',
+    since timestamptz NOT NULL DEFAULT '1970-01-01 00:00:00+00'
 );
 
 INSERT INTO leader (epoch, holder, expires_at) VALUES (0, NULL, '-infinity');
@@ -286,6 +288,13 @@ CREATE TABLE node_use (
 );
 
 CREATE INDEX node_use_at ON node_use (is_hour, at);
+
+-- The masters that wait until they can lead.
+
+CREATE TABLE standby (
+    holder text COLLATE "C" PRIMARY KEY,
+    seen_at timestamptz NOT NULL -- when it looked last whether it can lead
+);
 
 -- The Docker Engines that administrators have added to those of the settings.
 

@@ -23,15 +23,20 @@ _DAY = 86400.0
 
 
 class UseBook(Protocol):
-    """Uses of instances and nodes. Every method may raise StoreUnavailable."""
+    """Uses of instances and nodes. Every method may raise StoreUnavailable.
 
-    async def put(self, instances: Sequence[InstanceUse], nodes: Sequence[NodeUse]) -> None:
+    Those that write raise StaleEpoch when ``epoch`` does not hold the lease.
+    """
+
+    async def put(
+        self, instances: Sequence[InstanceUse], nodes: Sequence[NodeUse], epoch: int
+    ) -> None:
         """Keep what was used: of instances in place of what was kept, but for what grows.
 
         Those of executions that are not there any more are left out.
         """
 
-    async def condense(self, now: float, kept_days: float) -> None:
+    async def condense(self, now: float, kept_days: float, epoch: int) -> None:
         """Make hours of the minutes of nodes that are older than a day; forget what is too old."""
 
     async def of_execution(self, execution_id: int) -> Sequence[InstanceUse]:
@@ -42,15 +47,24 @@ class UseBook(Protocol):
 
 
 class MemoryUseBook:
-    """The twin in memory; ``executions`` returns the ids of those that are there."""
+    """The twin in memory; ``executions`` returns the ids of those that are there.
 
-    def __init__(self, executions: Callable[[], Collection[int]]) -> None:
+    ``check`` raises StaleEpoch for an epoch that does not hold the lease.
+    """
+
+    def __init__(
+        self, executions: Callable[[], Collection[int]], check: Callable[[int], None]
+    ) -> None:
         self._executions = executions
+        self._check = check
         self._instances: dict[tuple[str, int], InstanceUse] = {}
         self._nodes: dict[tuple[str, bool, float], NodeUse] = {}
 
-    async def put(self, instances: Sequence[InstanceUse], nodes: Sequence[NodeUse]) -> None:
+    async def put(
+        self, instances: Sequence[InstanceUse], nodes: Sequence[NodeUse], epoch: int
+    ) -> None:
         """Keep what was used."""
+        self._check(epoch)
         there = self._executions()
         for use in instances:
             if use.execution_id in there:
@@ -59,8 +73,9 @@ class MemoryUseBook:
         for node in nodes:
             self._nodes.setdefault((node.name, False, node.at), node)
 
-    async def condense(self, now: float, kept_days: float) -> None:
+    async def condense(self, now: float, kept_days: float, epoch: int) -> None:
         """Make hours of old minutes; forget what is too old."""
+        self._check(epoch)
         hours: dict[tuple[str, int], list[NodeUse]] = {}
         for key, use in sorted(self._nodes.items()):
             if not key[1] and use.at < _minutes_until(now):
@@ -90,13 +105,16 @@ class PostgresUseBook:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def put(self, instances: Sequence[InstanceUse], nodes: Sequence[NodeUse]) -> None:
+    async def put(
+        self, instances: Sequence[InstanceUse], nodes: Sequence[NodeUse], epoch: int
+    ) -> None:
         """Keep what was used: one statement for all instances, one for all nodes."""
         of_instances = _columns(InstanceUse, instances)
         of_instances["execution_id"] = [each.execution_id for each in instances]
         of_nodes = _columns(NodeUse, nodes) | {"is_hour": [False] * len(nodes)}
 
         async def work(connection: Connection) -> None:
+            await connection.execute(QUERIES["fence"], {"epoch": epoch})
             if instances:
                 await connection.execute(QUERIES["put_instance_uses"], of_instances)
             if nodes:
@@ -104,10 +122,11 @@ class PostgresUseBook:
 
         await self._database.run(work)
 
-    async def condense(self, now: float, kept_days: float) -> None:
+    async def condense(self, now: float, kept_days: float, epoch: int) -> None:
         """Make hours of old minutes; forget what is too old."""
 
         async def work(connection: Connection) -> None:
+            await connection.execute(QUERIES["fence"], {"epoch": epoch})
             until = {"minutes_until": _minutes_until(now)}
             await connection.execute(QUERIES["condense_node_uses"], until)
             kept_from = {"kept_from": now - kept_days * _DAY}

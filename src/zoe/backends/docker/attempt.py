@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from zoe import failpoints
 from zoe.backends.base import Refused, Retryable
 from zoe.backends.docker.engine import Engine, NotThere, Taken, Unreachable
 from zoe.backends.docker.exits import NEVER_STARTED, VANISHED, exit_of
@@ -261,6 +262,7 @@ class Attempt:
             finally:
                 hook.cancel()
         if await self._kill("SIGTERM"):
+            await failpoints.reach("cp17")
             await self._wait()
         while not self._ended.is_set() and await self._kill("SIGKILL"):
             with suppress(TimeoutError):

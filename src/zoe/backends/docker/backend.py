@@ -24,6 +24,7 @@ from zoe.backends.docker.pending import Pending
 from zoe.backends.docker.recipe import Recipe
 from zoe.backends.docker.registries import Passwords
 from zoe.backends.docker.stats import sample_engines
+from zoe.backends.fence import Fence
 from zoe.backends.watchers import Watchers
 from zoe.model.cluster import Node, Observation, ObservedInstance
 from zoe.model.engines import EngineSpec, parse_engines
@@ -38,8 +39,7 @@ PullPolicy = Literal["missing", "always", "never"]
 
 HALF_DONE_SECONDS = 120.0
 """What was created so long ago and not started is removed: no master is still about to."""
-REMOVED_MAX = 1000
-"""How many removed containers are remembered, of those removed last."""
+REMOVED_MAX = 1000  # of those removed last
 
 
 class DockerBackend:
@@ -78,6 +78,7 @@ class DockerBackend:
         self._data_dir = data_dir
         self._guarded = guarded_by(data_dir, engines)
         self._passwords = Passwords(docker_auth or Path.home() / ".docker/config.json")
+        self.fence = Fence()
         self._added: dict[str, EngineSpec] = {}
         """The engines that are used beside those of the settings."""
         self._hosts = {spec.name: self._host(spec) for spec in engines}
@@ -150,6 +151,7 @@ class DockerBackend:
         async with self._lock(instance.id):
             if key in self._attempts or key in self._pending or key in self._never_started:
                 return
+            self.fence.check()
             service = execution.zapp.service(instance.service)
             host = self._check(execution, instance, service)
             self._starting[key] = instance
@@ -249,7 +251,7 @@ class DockerBackend:
 
     def _host(self, spec: EngineSpec) -> Host:
         pulls = self._pull != "never"
-        return Host(spec, self._deployment, self._passwords, pulls=pulls)
+        return Host(spec, self._deployment, self._passwords, pulls=pulls, check=self.fence.check)
 
     async def _drop(self, host: Host) -> None:
         """Follow an engine no longer, and what is on it."""
@@ -272,8 +274,8 @@ class DockerBackend:
                 async with host.engine.events() as happened:
                     await self._look(host)
                     await host.remove_networks(self._executions(host))
-                    async for line in happened:
-                        self._note_memory_kill(line)
+                    async for lines in happened:
+                        self._note_memory_kills(lines)
                         await self._look(host)
             except (Retryable, Refused):
                 await self._try_look(host)
@@ -283,12 +285,12 @@ class DockerBackend:
         for host in list(self._hosts.values()):
             await self._look(host)
 
-    def _note_memory_kill(self, line: bytes) -> None:
-        event = json.loads(line)
-        if event["Action"] == OOM:
-            for attempt in self._attempts.values():
-                if attempt.id == event["Actor"]["ID"]:
-                    attempt.note_memory_kill()
+    def _note_memory_kills(self, lines: Sequence[bytes]) -> None:
+        for event in map(json.loads, lines):
+            if event["Action"] == OOM:
+                for attempt in self._attempts.values():
+                    if attempt.id == event["Actor"]["ID"]:
+                        attempt.note_memory_kill()
 
     async def _see(self, host: Host) -> Node:
         await self._try_look(host)
@@ -308,9 +310,7 @@ class DockerBackend:
                 found = await host.engine.inspect(container["Id"])
             except NotThere:
                 continue  # it was removed meanwhile
-            if self._is_known(key):
-                continue
-            if found["Id"] in self._removed:
+            if self._is_known(key) or found["Id"] in self._removed:
                 continue
             if found["State"]["Status"] == "created":
                 if time.time() - container["Created"] > HALF_DONE_SECONDS:
@@ -344,7 +344,7 @@ class DockerBackend:
         self._pending.pop(key, None)
         if key not in self._attempts and self._hosts.get(host.engine.name) is host:
             note = self._notes.find(key)
-            output = Output(self._logs_dir, key)
+            output = Output(self._logs_dir, key, self.fence)
             self._attempts[key] = Attempt(
                 host.engine, container, note, self._notes, output, self._watchers.tell
             )

@@ -20,6 +20,8 @@ CALL_SECONDS = 30.0
 CONNECT_SECONDS = 5.0
 LOOK_SECONDS = 10.0
 """For what is asked again and again: whether it answers, and what is there."""
+EVENTS_PAUSE_SECONDS = 0.1
+"""How long events are gathered: what looks at each would look at all containers each time."""
 _CHUNK_BYTES = 64 * 1024
 _FAULT = 3
 """The stream on which an engine says that it cannot read what it has of an output."""
@@ -100,15 +102,16 @@ class Engine:
             yield _steps(self.name, answer.content)
 
     @asynccontextmanager
-    async def events(self) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Listen: yields a line for what happens to a container of this deployment.
+    async def events(self) -> AsyncIterator[AsyncIterator[Sequence[bytes]]]:
+        """Listen: yields lines, one for each thing that happened to a container of this deployment.
 
-        That is its end, its removal, and that the kernel killed a process of it for memory.
+        That is its end, its removal, and that the kernel killed a process of it for memory. What
+        happens soon after each other comes together.
         """
         events = ["die", "destroy", OOM]
         filters = {**json.loads(self._mine), "type": ["container"], "event": events}
         async with self._open("events", {"filters": json.dumps(filters)}) as answer:
-            yield aiter(answer.content)
+            yield _batches(answer.content)
 
     # Containers.
 
@@ -320,6 +323,16 @@ class Engine:
         is_final = 400 <= error.status < 500 and "is ambiguous" not in said
         kind = Refused if is_final else Retryable
         return kind(f"{self.name}: {said}")
+
+
+async def _batches(content: aiohttp.StreamReader) -> AsyncIterator[Sequence[bytes]]:
+    """Yield the lines that have come so far, again and again, with a pause in between."""
+    rest = b""
+    while part := await content.readany():
+        *lines, rest = (rest + part).split(b"\n")
+        if lines:
+            yield lines
+            await sleep(EVENTS_PAUSE_SECONDS)
 
 
 async def _steps(name: str, content: aiohttp.StreamReader) -> AsyncIterator[dict[str, Any]]:

@@ -3,10 +3,11 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+from zoe import failpoints
 from zoe.backends.base import Refused, Retryable
 from zoe.backends.docker.engine import Body, Engine, NotThere, Taken, Unreachable
 from zoe.backends.docker.names import (
@@ -22,6 +23,7 @@ from zoe.backends.docker.names import (
 from zoe.backends.docker.node import Machine
 from zoe.backends.docker.pulls import Pulls
 from zoe.backends.docker.registries import NO_PASSWORDS, Passwords
+from zoe.backends.fence import Fenced
 from zoe.model.cluster import Node
 from zoe.model.engines import EngineSpec
 
@@ -43,7 +45,8 @@ class NoImage(NotThere):
 class Host:
     """An engine with its machine, the networks of executions on it, and the images it is getting.
 
-    The node says which it has, and with ``pulls`` that it gets others, too.
+    The node says which it has, and with ``pulls`` that it gets others, too. ``check`` raises
+    Retryable when nothing may be started any more.
     """
 
     def __init__(
@@ -53,7 +56,9 @@ class Host:
         passwords: Passwords = NO_PASSWORDS,
         *,
         pulls: bool = True,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
+        self._check = check
         self.engine = Engine(spec, deployment)
         self.pulls = Pulls(self.engine, passwords)
         self._deployment = deployment
@@ -62,6 +67,8 @@ class Host:
         self._free = asyncio.Semaphore(CONCURRENCY)
         self._using: Counter[int] = Counter()
         """How many starts of each execution are under way."""
+        self._there: set[int] = set()
+        """Of those, the executions whose networks are there: nobody removes them meanwhile."""
         self._unused: set[int] = set()
         """Executions whose networks were to be removed and could not be yet."""
         self._network_lock = asyncio.Lock()
@@ -101,12 +108,16 @@ class Host:
             container, is_new = await self._create(
                 container_name(self._deployment, key), key, config
             )
+            await failpoints.reach("cp08")
             try:
                 if not is_new and await self._is_started(container):
                     return await self.engine.inspect(container)
+                await failpoints.reach("cp09")
+                self._check()
                 await self.engine.start(container)
-            except Unreachable:
-                raise  # it may run: the next look finds it
+                await failpoints.reach("cp11")
+            except (Unreachable, Fenced):
+                raise  # it may run, or be another master's: the next look finds it
             except (Retryable, Refused):
                 await self.engine.remove(container, force=True)
                 raise
@@ -167,7 +178,10 @@ class Host:
     async def _create(self, name: str, key: Key, config: Mapping[str, Any]) -> tuple[str, bool]:
         """Create a container, if it is not there; return its id, and whether it was not."""
         try:
-            return await self.engine.create(name, config), True
+            self._check()
+            made = await self.engine.create(name, config)
+            await failpoints.reach("cp07")
+            return made, True
         except Taken:
             found = await self.engine.inspect(name)
         except NotThere as error:
@@ -191,10 +205,14 @@ class Host:
         self._unused.discard(execution_id)
         try:
             async with self._network_lock:
-                name = network_name(self._deployment, execution_id)
-                labels = {DEPLOYMENT: self._deployment, EXECUTION: str(execution_id)}
-                await self.engine.create_network(name, labels)
+                if execution_id not in self._there:  # an engine that starts others answers slowly
+                    name = network_name(self._deployment, execution_id)
+                    labels = {DEPLOYMENT: self._deployment, EXECUTION: str(execution_id)}
+                    await self.engine.create_network(name, labels)
+                    self._there.add(execution_id)
             yield
         finally:
             self._using[execution_id] -= 1
-            self._using += Counter()  # drops the zeros
+            if not self._using[execution_id]:
+                del self._using[execution_id]
+                self._there.discard(execution_id)

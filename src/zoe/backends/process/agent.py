@@ -58,6 +58,8 @@ class Agent:
         self._watchers: set[asyncio.StreamWriter] = set()
         self._scan: asyncio.Future[dict[tree.Mark, set[int]]] | None = None
         self.clients = 0
+        self.epoch = 0
+        """The highest epoch of a master that has changed something here."""
         self.done = asyncio.Event()
         self._is_ending = False
         self.replacement: Sequence[str] = ()
@@ -339,6 +341,7 @@ class Agent:
         if method is None:
             return {"error": f"there is no call {name}", "retryable": False}
         try:
+            self._obey(call)
             result = method(call)
             return {"result": await result if asyncio.iscoroutine(result) else result}
         except Rejected as error:
@@ -349,6 +352,14 @@ class Agent:
         except Exception as error:
             self._journal.write(f"{name}: {error!r}")
             return {"error": f"the agent could not carry it out: {error!r}", "retryable": False}
+
+    def _obey(self, call: Message) -> None:
+        """Raise Rejected for what a master wants that another one has followed."""
+        epoch = call.get("epoch", 0)
+        if epoch and epoch < self.epoch:
+            self._journal.write(f"epoch {epoch} wants to {call['call']}, and {self.epoch} leads")
+            raise Rejected(f"a master with epoch {self.epoch} leads", retryable=True)
+        self.epoch = max(self.epoch, epoch)
 
     def reap(self) -> None:
         """Collect every child that ended, ours and adopted ones."""

@@ -6,8 +6,10 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from zoe.backends.base import Refused, Retryable
+from zoe.backends.fence import Fence
 from zoe.backends.machine import sample_machine
 from zoe.backends.peers import counts_by_service
 from zoe.backends.process.capacity import detect_capacity, detect_gpus, gpu_variables
@@ -64,6 +66,7 @@ class ProcessBackend:
         self._path = path or f"{Path(sys.executable).parent}:{SYSTEM_PATH}"
         self._shared = shared
         self._api_url = api_url
+        self.fence = Fence()
         self._watchers = Watchers()
         self._agent = Connection(
             deployment,
@@ -123,13 +126,13 @@ class ProcessBackend:
             "shrink": list(what.shrink_command),
             "gpus": list(instance.gpus),
         }
-        await self._agent.call("start", record=record)
+        await self._change("start", record=record)
 
     async def stop(
         self, instance_id: str, attempt: int, *, grace_seconds: float, shrink: bool
     ) -> None:
         """Begin to stop it; an attempt that was not started yet never will be."""
-        await self._agent.call(
+        await self._change(
             "stop",
             instance_id=instance_id,
             attempt=attempt,
@@ -140,14 +143,15 @@ class ProcessBackend:
     async def resize(self, instance_id: str, attempt: int, limits: Resources) -> None:
         """Give it other limits; Refused where there are no control groups."""
         wanted = (limits.memory_bytes, limits.cores_milli, limits.cores_milli)
-        await self._agent.call("resize", instance_id=instance_id, attempt=attempt, limits=wanted)
+        await self._change("resize", instance_id=instance_id, attempt=attempt, limits=wanted)
 
     async def remove(self, instance_id: str, attempt: int) -> None:
         """Forget a stopped attempt and delete its working folder; Retryable while it runs."""
-        await self._agent.call("remove", instance_id=instance_id, attempt=attempt)
+        await self._change("remove", instance_id=instance_id, attempt=attempt)
 
     async def forget(self, execution_id: int) -> None:
         """Delete the output of an execution."""
+        self.fence.check()
         folder = log_folder(self._logs_dir, execution_id)
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
@@ -181,6 +185,10 @@ class ProcessBackend:
             if service.resources.gpus:
                 notes.append(f"{name}: its GPUs are told to it, and not kept from other programs")
         return notes
+
+    async def _change(self, name: str, **fields: Any) -> None:
+        """Have the agent change something, unless another master has told it to since."""
+        await self._agent.call(name, check=self.fence.check, **fields, epoch=self.fence.epoch)
 
     def _check(self, execution: Execution, instance: ServiceInstance, service: Service) -> None:
         if instance.node not in ("", self._node):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from zoe import __version__
+from zoe import __version__, failpoints
 from zoe.backends.base import Refused, Retryable
 from zoe.backends.process.frames import PROTOCOL, Message, frame, read_frame, short_path
 
@@ -16,6 +16,8 @@ START_SECONDS = 20.0
 CALL_SECONDS = 30.0
 _PAUSE_SECONDS = 1.0
 _TRIES = 3
+_SENT = {"start": "cp07", "stop": "cp17"}
+"""The crash points of a call that is sent and not answered."""
 
 
 class Line:
@@ -46,6 +48,8 @@ class Line:
         try:
             self._writer.write(frame({"id": number, **call}))
             await self._writer.drain()
+            if point := _SENT.get(call["call"]):
+                await failpoints.reach(point)
             return await answer
         except OSError:
             await self.close()
@@ -102,12 +106,23 @@ class Connection:
         self._coming_back: asyncio.Task[None] | None = None
         self._is_wanted = True
 
-    async def call(self, name: str, *, seconds: float = CALL_SECONDS, **fields: Any) -> Any:
-        """Return the result of a call; raises Refused or Retryable. It may be sent twice."""
+    async def call(
+        self,
+        name: str,
+        *,
+        seconds: float = CALL_SECONDS,
+        check: Callable[[], None] = lambda: None,
+        **fields: Any,
+    ) -> Any:
+        """Return the result of a call; raises Refused or Retryable. It may be sent twice.
+
+        ``check`` may still raise when it is about to be sent.
+        """
         for last in (False, True):
             try:
                 async with asyncio.timeout(seconds):
                     line = await self.connect()
+                    check()
                     answer = await line.ask({"call": name, **fields})
                 break
             except TimeoutError as error:
@@ -198,7 +213,7 @@ class Connection:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
-            env=_agent_environment(os.environ),
+            env=_agent_environment(os.environ) | {"ZOE_FAILPOINT": failpoints.armed()},
         )
         try:
             async with asyncio.timeout(START_SECONDS):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from zlib import crc32
 
-from zoe import __version__
+from zoe import __version__, failpoints
 from zoe.backends.process.agent import Agent
 from zoe.backends.process.cgroups import Cgroups, find_cgroups
 from zoe.backends.process.frames import listen, short_path
@@ -37,6 +37,7 @@ def main() -> None:
     options = parser.parse_args()
     run_dir = options.data_dir / "run"
     endpoint = run_dir / "agent.sock"
+    failpoints.arm(os.environ.get("ZOE_FAILPOINT", ""), run_dir / "failpoints")
     lock = options.lock if options.lock >= 0 else _lock(run_dir / "agent.lock", endpoint)
     replaces = options.lock >= 0
     journal = Journal(options.data_dir / "logs" / "agent.log")

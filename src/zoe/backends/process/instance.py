@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from zoe import failpoints
 from zoe.backends.exits import out_of_memory
 from zoe.backends.process import tree
 from zoe.backends.process.cgroups import Group
@@ -63,10 +64,13 @@ class Instance:
         record.mark = tree.new_mark()
         record.boot = tree.boot_id()
         self._around.save(record)  # from here on, a killed agent's heir finds the tree
+        failpoints.reach_now("cp08")
         try:
             if self._group is not None:
                 self._group.create(record.limits)
+            failpoints.reach_now("cp09")
             record.pid = spawn(record.program, self._confinement())
+            failpoints.reach_now("cp11")
         except (CannotStart, OSError) as error:
             if self._group is not None:
                 self._group.remove()

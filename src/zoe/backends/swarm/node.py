@@ -152,7 +152,8 @@ class NodeHost(Host):
         self._swarm = swarm
         self.engine = NodeEngine(spec, deployment, swarm)
         # A network is that of all nodes.
-        self._using, self._network_lock = swarm.using, swarm.network_lock
+        self._using, self._there = swarm.using, swarm.there
+        self._network_lock = swarm.network_lock
         self._images: Mapping[str, str] | None = None
 
     @property

@@ -50,6 +50,8 @@ class Swarm:
         self.has_answered = False
         self.using: Counter[int] = Counter()
         """How many starts of each execution are under way, on any node."""
+        self.there: set[int] = set()
+        """Of those, the executions whose networks are there."""
         self.network_lock = asyncio.Lock()
 
     @property
