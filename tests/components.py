@@ -33,6 +33,8 @@ def is_present(component: str) -> bool:
             return os.geteuid() == 0
         case "cgroups":
             return os.geteuid() == 0 and Path("/sys/fs/cgroup").is_dir()
+        case "ssh":
+            return shutil.which("ssh") is not None
         case "docker" | "swarm":
             needed = ("dockerd", "docker-registry", "iptables", "ip", "mmdebstrap")
             return os.geteuid() == 0 and all(map(shutil.which, needed))

@@ -55,7 +55,7 @@ def check_volumes(text: str, info: ValidationInfo) -> str:
     own = [str(info.data[name]) for name in ("data_dir",) if name in info.data]
     for setting in ("docker_engines", "swarm_engines"):
         engines = parse_engines(info.data[setting]) if setting in info.data else ()
-        own += [each.socket for each in engines if each.socket]
+        own += filter(None, (each.socket or each.remote_socket for each in engines))
     own += _resolved(own)
     for volume in parse_volumes(text):
         for folder in (volume.folder, *_resolved([volume.folder])):

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from zoe.backends.base import Retryable
 from zoe.backends.docker.attempt import Attempt
-from zoe.backends.docker.connection import KEEP_ALIVE_SECONDS, connection_to
+from zoe.backends.docker.connection import KEEP_ALIVE_SECONDS, Way
 from zoe.backends.docker.engine import Engine, Unreachable
 from zoe.backends.docker.names import ATTEMPT, GPUS, INSTANCE, READY, SHRINK
 from zoe.backends.docker.notes import Note, Notes
@@ -163,7 +163,7 @@ async def test_an_engine_on_another_machine_is_asked_whether_it_is_still_there()
     async with server:
         host, port = server.sockets[0].getsockname()
         (spec,) = parse_engines(f"lab tcp://{host}:{port} insecure")
-        connector, _ = connection_to(spec)
+        connector = Way(spec).connector
         factory = connector._socket_factory  # type: ignore[attr-defined]  # told to nobody
         with factory((socket.AF_INET, socket.SOCK_STREAM, 0, "", (host, port))) as made:
             assert made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)

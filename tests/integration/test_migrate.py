@@ -151,7 +151,7 @@ async def test_executions_that_are_there_already_run_for_no_team(empty_url: str)
 
 
 async def test_executions_that_are_there_already_keep_no_minimum(empty_url: str) -> None:
-    *earlier, minimum, balance, mark, use, masters = read_migrations()
+    *earlier, minimum, balance, mark, use, masters, engine = read_migrations()
     await migrate(empty_url, earlier)
     with psycopg.connect(empty_url) as connection:
         connection.execute(
@@ -159,12 +159,19 @@ async def test_executions_that_are_there_already_keep_no_minimum(empty_url: str)
             """VALUES ('x', 'ann', '{}', '', 0, '{"f.s": 3}')"""
         )
     assert await migrate(empty_url, [*earlier, minimum]) == [minimum.name]
-    assert await migrate(empty_url) == [balance.name, mark.name, use.name, masters.name]
+    assert await migrate(empty_url) == [
+        balance.name,
+        mark.name,
+        use.name,
+        masters.name,
+        engine.name,
+    ]
     with psycopg.connect(empty_url) as connection:
         rows = connection.execute("SELECT elastic, elastic_min FROM execution").fetchall()
         assert rows == [({"f.s": 3}, {})]
         assert connection.execute("SELECT * FROM balance").fetchall() == []
         assert connection.execute("SELECT * FROM instance_use").fetchall() == []
+        assert connection.execute("SELECT * FROM engine").fetchall() == []
         # What was used of an execution that was there before goes with it.
         connection.execute(
             "INSERT INTO instance_use VALUES (1, '1/f.s/0', 1, 0, 0, 0, 0, 0, NULL, NULL, 0)"
@@ -190,4 +197,4 @@ async def test_a_master_that_leads_already_is_reached_where_the_setting_says(
 
 
 def test_the_migrations_are_numbered() -> None:
-    assert [each.number for each in read_migrations()] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert [each.number for each in read_migrations()] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]

@@ -30,6 +30,23 @@ def test_an_engine_on_another_machine_has_certificates_or_says_that_it_has_none(
     assert six.address == "fd00::5"
 
 
+def test_an_engine_on_another_machine_is_reached_by_ssh() -> None:
+    full, short, six, tcp = parse_engines(
+        "a ssh://ada@lab1:2222/run/user/1000/docker.sock; b ssh://lab_2 address=lab2.example;"
+        "c ssh://ada@[fd00::5]/; d tcp://b:2375 insecure"
+    )
+    assert (full.ssh_destination, full.remote_socket) == (
+        "ssh://ada@lab1:2222",
+        "/run/user/1000/docker.sock",
+    )
+    assert (full.socket, full.address) == ("", "lab1")
+    assert (short.ssh_destination, short.remote_socket) == ("ssh://lab_2", "/var/run/docker.sock")
+    assert short.address == "lab2.example"
+    assert (six.ssh_destination, six.address) == ("ssh://ada@[fd00::5]", "fd00::5")
+    assert six.remote_socket == "/var/run/docker.sock"
+    assert (tcp.ssh_destination, tcp.remote_socket) == ("", "")
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
@@ -43,6 +60,15 @@ def test_an_engine_on_another_machine_has_certificates_or_says_that_it_has_none(
         ("lab tcp://10.0.0.5:2375", "root on that machine"),
         ("lab tcp://10.0.0.5:2375 tls=/etc/lab insecure", "needs either tls="),
         ("lab tcp://10.0.0.5:2375 tls=lab", "tls= is a folder"),
+        ("lab ssh://", "neither a socket"),
+        ("lab ssh://-oProxyCommand=x", "neither a socket"),
+        ("lab ssh://-x@lab", "neither a socket"),
+        ("lab ssh://ada@lab:0", "no port from 1 to 65535"),
+        ("lab ssh://ada@lab:2222/a:b", "neither a socket"),
+        ("lab ssh://ada@lab/%h", "neither a socket"),
+        ("lab ssh://ada:secret@lab", "neither a socket"),
+        ("lab ssh://ada@lab tls=/etc/lab", "are for tcp://"),
+        ("lab ssh://ada@lab insecure", "are for tcp://"),
         ("lab unix:///a.sock insecure", "are for tcp://"),
         ("lab unix:///a.sock tls=/etc/lab", "are for tcp://"),
         ("lab unix:///a.sock; lab unix:///b.sock", "two engines have the name lab"),

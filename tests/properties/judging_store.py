@@ -98,7 +98,7 @@ class JudgingStore:
         if instance.is_placed and known.get(instance.id) != instance.node:
             (node,) = [each for each in self.scheduler.nodes if each.name == instance.node]
             image = execution.zapp.service(instance.service).image
-            assert not image or node.images is None or image in node.images
+            assert not image or node.images is None or node.pulls or image in node.images
 
     def tell(self, event: Event, *, judged: bool = True) -> None:
         """Hand an event to the scheduler; record its decisions, and keep its effects for later."""

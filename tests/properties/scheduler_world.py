@@ -95,6 +95,7 @@ class World(JudgingStore):
         if self.with_images:
             some = frozenset(self.lot.sample("xyz", self.lot.randint(0, 3)))
             node = replace(node, images=some if self.lot.random() < 0.6 else None)
+            node = replace(node, pulls=node.images is not None and self.lot.random() < 0.3)
         if not self.with_gpus:
             return node
         count = self.lot.randint(0, 4)

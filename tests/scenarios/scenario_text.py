@@ -1,6 +1,7 @@
 """The language of the scenarios: what their lines mean, and how decisions are shown."""
 
 import re
+from dataclasses import replace
 
 from zoe.model.amounts import cores
 from zoe.model.change import Defer, Forget, SetBalances, SetInstance, SetNodes, SetStatus
@@ -125,7 +126,7 @@ def read_shares(lines: list[str]) -> Accounts:
 
 
 def read_node(text: str) -> Node:
-    """Read ``n1=8c/16g/2gpu,ssd,foreign:1c,gpus:a+b,images:x+y,unreachable:no route``."""
+    """Read ``n1=8c/16g/2gpu,ssd,foreign:1c,gpus:a+b,images:x+y,pulls,unreachable:no route``."""
     name, _, rest = text.partition("=")
     size, *marks = rest.split(",")
     node = Node(name, read_resources(size))
@@ -138,6 +139,8 @@ def read_node(text: str) -> Node:
             status, message = NodeStatus(key), value.replace("_", " ")
         elif key == "images":
             images = frozenset(filter(None, value.split("+")))
+        elif key == "pulls":
+            node = replace(node, pulls=True)
         elif key == "gpus":
             gpus = tuple(value.split("+"))
         elif key == "foreign":
@@ -145,7 +148,8 @@ def read_node(text: str) -> Node:
         else:
             labels.add(key)
     known = frozenset(labels)
-    return Node(node.name, node.capacity, foreign, known, status, message, gpus, images)
+    said = replace(node, foreign=foreign, labels=known, status=status, message=message)
+    return replace(said, gpus=gpus, images=images)
 
 
 def read_mark(text: str) -> NodeMark:

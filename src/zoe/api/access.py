@@ -42,7 +42,7 @@ class Action(StrEnum):
     ADMINISTER = "administer"
     """See and set what users and teams may have."""
     OPERATE = "operate"
-    """Take nodes out of service, and back."""
+    """Take nodes out of service and back, and add others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 import zoe
-from zoe.api import accounts, apps, cluster, errors, executions, streams, use
+from zoe.api import accounts, apps, cluster, engines, errors, executions, streams, use
 from zoe.api.feed import Feed
 from zoe.api.metrics import Metrics
 from zoe.api.middleware import Border
@@ -70,6 +70,7 @@ def routes() -> FastAPI:
         executions.router,
         streams.router,
         cluster.router,
+        engines.router,
         use.router,
         accounts.router,
         apps.router,

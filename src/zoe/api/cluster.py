@@ -36,7 +36,7 @@ from zoe.model.rest_executions import ForecastView, QueuePage, ReasonView
 from zoe.model.zapp_schema import json_schema
 from zoe.rpc.client import MasterUnreachable
 from zoe.rpc.messages import Expected, Failed, Ping, Plan, Planned, Pong, Wake
-from zoe.store.base import NotFound, StoreUnavailable
+from zoe.store.base import Conflict, NotFound, StoreUnavailable
 
 PING_SECONDS = 0.5
 """How long the master has to say how it is, at most; less when all it is asked takes less."""
@@ -64,6 +64,11 @@ async def put_node(parts: PartsOf, actor: ActorOf, name: str, wanted: NodeForm) 
     if name not in known:
         hint = suggestion(name, known, "nodes") or "`zoe nodes` lists them."
         raise NotFound(f"There is no node {name!r}.", hint=hint)
+    if any(each.name == name and each.leaving for each in await parts.store.engines.read()):
+        raise Conflict(
+            f"{name} is being taken out for good.",
+            hint=f"When `zoe node ls` shows it no more, `zoe node add {name}` takes it back.",
+        )
     if wanted.status == "ready":
         await parts.store.marks.remove(name)
     else:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query
 
 from zoe.api import views
 from zoe.api.access import Action, authorise
+from zoe.api.engines import engine_view
 from zoe.api.executions import ActorOf, PartsOf, find
 from zoe.api.parts import Parts
 from zoe.model.execution import ENDED, Execution, ServiceInstance
@@ -90,7 +91,9 @@ async def node_views(parts: Parts, uses: Uses | None = None) -> list[NodeView]:
     """Return the nodes with what holds room there, and what is used of them."""
     told = await uses_now(parts) if uses is None else uses
     now = {each.name: each for each in told.nodes}
-    return views.node_views(await parts.store.nodes(), await parts.store.load(), now)
+    found = views.node_views(await parts.store.nodes(), await parts.store.load(), now)
+    added = {each.name: engine_view(each) for each in await parts.store.engines.read()}
+    return [view.model_copy(update={"engine": added.get(view.name)}) for view in found]
 
 
 async def uses_now(parts: Parts, asked: Used | None = None) -> Uses:

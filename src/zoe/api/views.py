@@ -348,6 +348,7 @@ def node_views(
             instances=holders.get(node.name, []),
             gpus=_gpu_views(node, gpus.get(node.name, {})),
             images=None if node.images is None else sorted(node.images),
+            pulls=node.pulls,
             pressure=node.pressure,
             use=node_use_view(uses[node.name]) if node.name in uses else None,
         )

@@ -76,8 +76,9 @@ class Backend(Protocol):
         """List every node and every attempt of this deployment that has not been removed.
 
         A back-end that does not get images by itself says which ones each node has
-        (``Node.images``): then nothing that needs another one is started there. None means that it
-        gets them, or uses none.
+        (``Node.images``): then nothing that needs another one is started there. One that gets them,
+        too, may say which are there (``Node.pulls``): nodes that have one are preferred, of equal
+        ones. None means that it gets them and nobody knows which it has, or uses none.
         """
 
     async def sample(self) -> Samples:

@@ -30,8 +30,9 @@ def examine(settings: Settings, origins: Mapping[str, Origin]) -> list[Finding]:
         settings, chosen = _backend(settings, origins)
         findings += [chosen, _setpriv(), _postgres(settings), _folder(settings), _disk(settings)]
         if settings.backend in CONTAINERS:
-            findings += [engine_finding(engine) for engine in settings.engines]
-            if settings.backend == "swarm" and findings[-len(settings.engines)].is_usable:
+            engines = [engine_finding(engine) for engine in settings.engines]
+            findings += engines
+            if settings.backend == "swarm" and any(each.is_usable for each in engines):
                 findings += swarm_findings(settings.engines)
         else:
             findings += [_cgroups()]

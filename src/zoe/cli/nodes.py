@@ -1,5 +1,6 @@
-"""Commands about machines: nodes, node ls, node cordon, node drain, node uncordon."""
+"""Commands about machines: nodes, and node ls, add, rm, cordon, drain, uncordon."""
 
+import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +16,18 @@ node = typer.Typer(help="Machines: what runs there, in and out of service.", no_
 app.add_typer(node, name="node")
 
 NameArgument = Annotated[str, typer.Argument(metavar="NODE")]
+EngineArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="ENGINE...",
+        help="Where its engine is, as ssh://user@host, and what of it is given away, as cores=8: "
+        "as the setting docker_engines says it after the name.",
+    ),
+]
+SEEN_SECONDS = 30.0
+"""How long `zoe node add` waits until the master has seen the new machine."""
+LOOK_SECONDS = 0.2
+
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why, for those who look.")]
 
 
@@ -63,6 +76,11 @@ def _nodes(found: "list[NodeView]") -> str:
         if each.pressure
     ]
     notes += [
+        f"{each.name}: added by {each.engine.by}: {each.engine.engine}"
+        for each in found
+        if each.engine
+    ]
+    notes += [
         f"{each.name}: {gpu.instance} holds GPU {gpu.id}{', which is gone' if gpu.gone else ''}"
         for each in found
         for gpu in each.gpus
@@ -76,6 +94,38 @@ def _used(node: "NodeView") -> str:
     if node.use is None:
         return "-"
     return f"{node.use.cores_milli / 1000:.1f} cores, {memory(node.use.memory_bytes)}"
+
+
+@node.command()
+def add(context: typer.Context, name: NameArgument, engine: EngineArgument) -> None:
+    """Take another Docker Engine into service, without a restart."""
+    with session(context).zoe() as zoe:
+        zoe.add_engine(name, " ".join(engine))
+        until = time.monotonic() + SEEN_SECONDS
+        while time.monotonic() < until:
+            for found in zoe.nodes().items:
+                if found.name == name:
+                    why = f" ({found.message})" if found.message else ""
+                    cores, size = found.capacity.cores_milli, found.capacity.memory_bytes
+                    has = f": {cores / 1000:g} cores, {memory(size)}" if cores else ""
+                    return tell(f"{name} is {found.status}{why}{has}")
+            time.sleep(LOOK_SECONDS)
+    return tell(f"{name} is added, and no master has looked at it yet: see `zoe node ls`")
+
+
+@node.command()
+def rm(
+    context: typer.Context,
+    name: NameArgument,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="If it does not answer: what runs there counts as lost."),
+    ] = False,
+) -> None:
+    """Take a machine that was added out for good, once nothing runs there."""
+    with session(context).zoe() as zoe:
+        zoe.remove_engine(name, force=force)
+    tell(f"{name} goes: `zoe node ls` shows it until the master has let go of it")
 
 
 @node.command()

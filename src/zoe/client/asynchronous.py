@@ -79,6 +79,8 @@ class AsyncZoe:
     apps = _method(calls.apps)
     app = _method(calls.app)
     put_node = _method(calls.put_node)
+    add_engine = _method(calls.add_engine)
+    remove_engine = _method(calls.remove_engine)
     validate = _method(calls.validate)
     convert = _method(calls.convert)
     plan = _method(calls.plan)

@@ -16,14 +16,7 @@ from pydantic import BaseModel, ValidationError
 from zoe.client.call import Call
 from zoe.client.errors import NotFound, Rejected
 from zoe.model.execution import ExecutionStatus
-from zoe.model.rest import (
-    ErrorView,
-    Problem,
-    ProblemCode,
-    ReadyView,
-    VersionView,
-    WhoView,
-)
+from zoe.model.rest import ErrorView, Problem, ProblemCode, ReadyView, VersionView, WhoView
 from zoe.model.rest_accounts import (
     TeamForm,
     TeamPage,
@@ -36,6 +29,8 @@ from zoe.model.rest_accounts import (
 from zoe.model.rest_apps import AppDetail, AppPage
 from zoe.model.rest_cluster import (
     ConvertView,
+    EngineForm,
+    EngineView,
     MastersView,
     NodeForm,
     NodePage,
@@ -205,6 +200,18 @@ def put_node(name: str, status: str, *, reason: str = "") -> Call[NodeView]:
     """Take a node out of service (``cordoned``, ``draining``), or back (``ready``)."""
     body = _question(NodeForm, status=status, reason=reason)
     return Call("PUT", _named("nodes", name), _as(NodeView), body=body)
+
+
+def add_engine(name: str, engine: str) -> Call[EngineView]:
+    """Take another Docker Engine into service, written as in the setting, after the name."""
+    body = _question(EngineForm, engine=engine)
+    return Call("PUT", f"{_named('nodes', name)}/engine", _as(EngineView), body=body)
+
+
+def remove_engine(name: str, *, force: bool = False) -> Call[EngineView]:
+    """Take an added engine out for good; with ``force`` also one that is away for good."""
+    path = f"{_named('nodes', name)}/engine"
+    return Call("DELETE", path, _as(EngineView), {"force": "true"} if force else {})
 
 
 def validate(

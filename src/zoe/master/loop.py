@@ -17,19 +17,17 @@ from zoe import failpoints
 from zoe.backends.base import Backend, Retryable
 from zoe.master import intents, moments, observe
 from zoe.master.effects import Effects
+from zoe.master.fleet import Fleet
 from zoe.master.foresight import Foresight
+from zoe.master.news import tell
 from zoe.master.sampling import Sampling
 from zoe.model.balance import Balance
 from zoe.model.change import (
     Acknowledge,
     Change,
-    Defer,
     Foretell,
     Forget,
     SetBalances,
-    SetInstance,
-    SetNodes,
-    SetStatus,
 )
 from zoe.model.cluster import Node, Observation, ObservedInstance
 from zoe.model.execution import ENDED, Execution
@@ -79,10 +77,12 @@ class Loop:
         pace: Pace | None = None,
         foresight: Foresight | None = None,
         sampling: Sampling | None = None,
+        fleet: Fleet | None = None,
     ) -> None:
         self.scheduler = scheduler
         self.foresight = foresight
         self.sampling = sampling
+        self._fleet = fleet
         self._store = store
         self._backend = backend
         self._epoch = epoch
@@ -148,6 +148,8 @@ class Loop:
     async def _take_over(self) -> None:
         await self._open_backend()
         stored = await self._store.load()
+        if self._fleet is not None:  # what is on them must not seem lost
+            await self._fleet.follow()
         shares = SharesSet(await self._store.accounts.read())
         marks = NodesMarked(tuple(await self._store.marks.read()))
         balances = BalancesRestored(tuple(await self._store.balances()))
@@ -199,6 +201,9 @@ class Loop:
                 await self._take_intents()
             elif isinstance(item, observe.Look):
                 await self._step(events)
+                if self._fleet is not None:
+                    executions, marks = self.scheduler.executions.values(), self.scheduler.marks
+                    await self._fleet.let_go(item.observation, executions, marks)
                 events = self._compare(item)
             elif isinstance(item, Foretell | Forget):
                 await self._step(events, [item])
@@ -218,6 +223,8 @@ class Loop:
         marks = tuple(await self._store.marks.read())
         if marks != self.scheduler.marks:
             await self._step([NodesMarked(marks)])
+        if self._fleet is not None:
+            await self._fleet.follow()
         wanted = await self._store.intents()
         for start in range(0, len(wanted), BATCH):
             some = wanted[start : start + BATCH]
@@ -261,7 +268,7 @@ class Loop:
         if self.foresight is not None:
             self.foresight.watch(decisions)
         for decision in decisions:
-            _tell(decision)
+            tell(decision)
             if isinstance(decision, WakeAt):
                 self._set_alarm(decision.time)
         self._effects.begin(decisions, self.scheduler.executions)
@@ -365,30 +372,6 @@ def _changes_of(decisions: Sequence[Decision]) -> list[Change]:
     if balances:
         changes.append(SetBalances(tuple(balances.values())))
     return changes
-
-
-def _tell(decision: Decision) -> None:
-    match decision:
-        case SetStatus():
-            log.info(
-                "execution",
-                id=decision.execution_id,
-                status=str(decision.status),
-                why=decision.reason,
-            )
-        case SetInstance(instance):
-            log.info(
-                "instance",
-                id=instance.id,
-                attempt=instance.attempt,
-                status=str(instance.status),
-                node=instance.node,
-                why=decision.reason,
-            )
-        case SetNodes() | SetBalances() | Forget() | Defer() | WakeAt():
-            log.debug("decision", decision=decision)
-        case _:
-            log.debug("effect", effect=decision)
 
 
 def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -28,6 +28,7 @@ from zoe.backends.swarm.backend import SwarmBackend
 from zoe.catalogue import frameworks
 from zoe.garbage import look_seldom
 from zoe.master.answers import Desk
+from zoe.master.fleet import Fleet
 from zoe.master.forecasting import Forecaster, ForecastProcesses
 from zoe.master.foresight import Foresight, Outlook
 from zoe.master.loop import ACTING_PART, Loop, Pace
@@ -109,6 +110,7 @@ async def reign(
             pace=pace(settings),
             foresight=foresight,
             sampling=make_sampling(settings, store, backend, desk.now, epoch),
+            fleet=make_fleet(settings, store, backend),
         )
         desk.backend, desk.loop, desk.epoch, desk.since = backend, loop, epoch, desk.now()
         try:
@@ -254,6 +256,13 @@ def make_sampling(
         limits=limits,
     )
     return Sampling(backend, store.uses, habits, now, epoch)
+
+
+def make_fleet(settings: Settings, store: Store, backend: Backend) -> Fleet | None:
+    """Build what follows the engines that administrators add; None: they cannot add any."""
+    if isinstance(backend, DockerBackend) and settings.backend == "docker":
+        return Fleet(store, backend, settings.engines)
+    return None
 
 
 def sharing_of(settings: Settings) -> Sharing:

@@ -37,9 +37,11 @@ class Node:
     gpus: tuple[str, ...] = ()
     """The ids of its GPUs, all of ``capacity.gpus``; empty: ``"0"`` and so on."""
     images: frozenset[str] | None = None
-    """The images that it has, named as applications name them; None: it gets what it lacks."""
+    """The images that it has, named as applications name them; None: nobody knows, it gets them."""
     pressure: str = ""
     """What it is short of, for people: nothing elastic is placed on it meanwhile."""
+    pulls: bool = False
+    """It gets what it lacks, too: ``images`` only says what need not be waited for."""
 
     def __post_init__(self) -> None:
         """Raise ValueError unless the GPUs that are named are distinct, and as many as it has."""
@@ -54,7 +56,11 @@ class Node:
 
     def has_image(self, image: str) -> bool:
         """Whether it has the image or gets it by itself; what needs none ("") runs everywhere."""
-        return not image or self.images is None or image in self.images
+        return not image or self.images is None or self.pulls or image in self.images
+
+    def holds_image(self, image: str) -> bool:
+        """Whether it is known to have the image already."""
+        return self.images is not None and image in self.images
 
 
 @dataclass(frozen=True, slots=True)

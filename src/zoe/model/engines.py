@@ -1,7 +1,8 @@
 """The Docker Engines of a deployment, as the administrator writes them down.
 
 ``<name> <where> [cores=8] [memory=16GiB] [gpus=0,1] [labels=ssd,fast] [address=10.0.0.5]``,
-several with ``;`` between them. Where it listens is a socket, as ``unix:///run/docker.sock``, or
+several with ``;`` between them. Where it listens is a socket, as ``unix:///run/docker.sock``, a
+socket of another machine, as ``ssh://<user>@<host>[:<port>][/run/docker.sock]``, or
 ``tcp://<host>:<port>`` with ``tls=<folder>`` (or, to be without, the word ``insecure``).
 """
 
@@ -17,10 +18,19 @@ from zoe.model.resources import CORE
 MAX_ENGINES = 1000
 SCHEME = "unix://"
 TCP_SCHEME = "tcp://"
+SSH_SCHEME = "ssh://"
+DEFAULT_SOCKET = "/var/run/docker.sock"
+"""Where an engine listens that is reached by ssh, when nobody says."""
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 _ADDRESS = re.compile(r"[A-Za-z0-9.:-]{1,253}")
 _LABEL = re.compile(r"[A-Za-z0-9_./:-]{1,64}")
 _TCP = re.compile(rf"{TCP_SCHEME}([A-Za-z0-9.-]{{1,253}}|\[[0-9A-Fa-f:.]+\]):([0-9]{{1,5}})")
+# What a client takes for an option, or expands, is no user, host or path.
+_SSH = re.compile(
+    rf"({SSH_SCHEME}(?:[A-Za-z0-9_][A-Za-z0-9_.-]{{0,63}}@)?"
+    r"([A-Za-z0-9_][A-Za-z0-9_.-]{0,252}|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?)"
+    r"/?(/[A-Za-z0-9_./@+-]{1,90})?"
+)
 _PORT_MAX = 65535
 
 
@@ -39,7 +49,7 @@ class EngineSpec:
     address: str = ""
     """Where people on other machines reach this one; empty: no ports are published.
 
-    Of an engine that is reached by TCP it is the host of its address, unless another is given.
+    Of an engine on another machine it is the host of its address, unless another is given.
     """
     tls: str = ""
     """Folder of ca.pem, cert.pem and key.pem, for an engine that listens on a port."""
@@ -48,8 +58,38 @@ class EngineSpec:
 
     @property
     def socket(self) -> str:
-        """The path of its socket; empty when it listens on a port."""
+        """The path of its socket on this machine; empty when it is reached by the network."""
         return self.url.removeprefix(SCHEME) if self.url.startswith(SCHEME) else ""
+
+    @property
+    def remote_socket(self) -> str:
+        """The path of its socket on another machine; empty unless it is reached by ssh."""
+        found = _SSH.fullmatch(self.url)
+        return (found[4] or DEFAULT_SOCKET) if found else ""
+
+    @property
+    def ssh_destination(self) -> str:
+        """Where its machine is, in the words of an ssh client: ``ssh://user@host:port``."""
+        found = _SSH.fullmatch(self.url)
+        return found[1] if found else ""
+
+
+@dataclass(frozen=True, slots=True)
+class AddedEngine:
+    """An engine that an administrator has added while Zoe runs, until it has gone again."""
+
+    name: str
+    words: str
+    """Where it is and what of it is given away, as the settings say it after the name."""
+    by: str
+    leaving: bool = False
+    """It is to go: when nothing runs there, or else ``at_once``, as it does not answer."""
+    at_once: bool = False
+
+    @property
+    def text(self) -> str:
+        """The engine as the settings name one."""
+        return f"{self.name} {self.words}"
 
 
 def parse_engines(text: str) -> tuple[EngineSpec, ...]:
@@ -69,12 +109,14 @@ def parse_engines(text: str) -> tuple[EngineSpec, ...]:
 def _engine(words: list[str]) -> EngineSpec:
     if len(words) < 2 or not _NAME.fullmatch(words[0]):
         raise ValueError("an engine is a name and an address, as node1 unix:///run/docker.sock")
-    tcp = _TCP.fullmatch(words[1])
-    if not (words[1].startswith(f"{SCHEME}/") or tcp):
+    tcp, ssh = _TCP.fullmatch(words[1]), _SSH.fullmatch(words[1])
+    if not (words[1].startswith(f"{SCHEME}/") or tcp or ssh):
         raise ValueError(
-            f"{words[1]} is neither a socket, as unix:///run/docker.sock, nor tcp://<host>:<port>"
+            f"{words[1]} is neither a socket, as unix:///run/docker.sock, nor "
+            "ssh://<user>@<host>[:<port>][<socket>], nor tcp://<host>:<port>"
         )
-    if tcp and not 1 <= int(tcp[2]) <= _PORT_MAX:
+    port = tcp[2] if tcp else ssh[3] if ssh else None
+    if port and not 1 <= int(port) <= _PORT_MAX:
         raise ValueError(f"{words[1]} has no port from 1 to {_PORT_MAX}")
     engine = EngineSpec(words[0], words[1])
     for word in words[2:]:
@@ -86,17 +128,16 @@ def _engine(words: list[str]) -> EngineSpec:
         else:
             raise ValueError(f"{word} is none of {'=, '.join(_FIELDS)}=, {_INSECURE}")
     _check_tls(engine)
-    if not engine.socket and not engine.address:
-        host, _, _ = engine.url.removeprefix(TCP_SCHEME).rpartition(":")
+    if not engine.address and (host := tcp[1] if tcp else ssh[2] if ssh else ""):
         return replace(engine, address=host.strip("[]"))
     return engine
 
 
 def _check_tls(engine: EngineSpec) -> None:
     """Nobody is to reach an engine by the network unprotected without having said so."""
-    if engine.socket:
+    if not engine.url.startswith(TCP_SCHEME):
         if engine.tls or engine.insecure:
-            raise ValueError(f"{engine.url} is a socket: tls= and {_INSECURE} are for tcp://")
+            raise ValueError(f"{engine.url} is no port: tls= and {_INSECURE} are for tcp://")
     elif bool(engine.tls) == engine.insecure:
         raise ValueError(
             f"{engine.url} needs either tls=, the folder of its ca.pem, cert.pem and key.pem, or "

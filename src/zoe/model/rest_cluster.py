@@ -15,9 +15,13 @@ MAX_REASON = 200
 """Letters that may be said of why a node is out of service."""
 
 
+MAX_ENGINE = 1000
+"""Letters of an engine that is added."""
+
+
 def _printable(text: str) -> str:
     if not text.isprintable():
-        raise ValueError("a reason is one line of text")
+        raise ValueError("this is one line of text")
     return text
 
 
@@ -46,6 +50,22 @@ class NodeForm(Question):
 
     status: Literal["ready", "cordoned", "draining"]
     reason: Annotated[str, Field(max_length=MAX_REASON), AfterValidator(_printable)] = ""
+
+
+class EngineForm(Question):
+    """A Docker Engine to add, as the setting ``docker_engines`` says it after the name."""
+
+    engine: Annotated[str, Field(max_length=MAX_ENGINE), AfterValidator(_printable)]
+
+
+class EngineView(Answer):
+    """A Docker Engine that an administrator has added."""
+
+    name: str
+    engine: str
+    by: str
+    leaving: bool = False
+    """It is to go, and nothing new starts there."""
 
 
 class NodeUseView(Answer):
@@ -79,11 +99,15 @@ class NodeView(Answer):
     instances: list[NodeInstanceView] = []
     gpus: list[GpuView] = []
     images: list[str] | None = None
-    """The images that it has; null: it gets what it lacks, or uses none."""
+    """The images that it has; null: nobody knows, or it uses none."""
+    pulls: bool = False
+    """It gets an image that it lacks, too."""
     pressure: str = ""
     """What it is short of: nothing elastic is placed on it meanwhile. Empty: of nothing."""
     use: NodeUseView | None = None
     """What is used of it now; null: nobody knows."""
+    engine: EngineView | None = None
+    """The engine that was added for it; null: it is there by the settings."""
 
 
 class NodePage(Page[NodeView]):

@@ -256,7 +256,7 @@ def _is_usable(node: Node, service: Service) -> bool:
     return (
         node.status is NodeStatus.READY
         and set(service.labels) <= node.labels
-        and (node.images is None or not service.image or service.image in node.images)
+        and (node.images is None or node.pulls or service.image in {"", *node.images})
     )
 
 

@@ -1,6 +1,7 @@
 """Which of the nodes with room for an instance comes first.
 
-Equal ones stay as they come: the really less loaded first where that is known, then by name.
+Equal ones stay as they come: those that have its image already first, where that is known, then
+the really less loaded, then by name.
 """
 
 from collections.abc import Callable

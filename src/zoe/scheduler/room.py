@@ -178,6 +178,8 @@ class Room(Stock):
             if levels := self._levels:  # the rank leaves those that it finds equal in this order
                 nodes = self.nodes
                 found.sort(key=lambda node: levels.get(nodes[node].name, 0))
+            if image := fitting.shape.image:  # which costs more to wait for than others cost it
+                found.sort(key=lambda node: not self.nodes[node].holds_image(image))
             free = (cores, memory, gpus)[fitting.rank]
             if coming and delta:  # so that it makes no difference what of it is free already
                 rank = fitting.rank

@@ -19,6 +19,7 @@ from zoe.model.zapp import ZApp
 
 if TYPE_CHECKING:  # it needs the errors below
     from zoe.store.accounts import AccountBook
+    from zoe.store.engines import EngineBook
     from zoe.store.marks import MarkBook
     from zoe.store.uses import UseBook
 
@@ -117,6 +118,10 @@ class Store(Protocol):
     @property
     def marks(self) -> "MarkBook":
         """The nodes that administrators have taken out of service."""
+
+    @property
+    def engines(self) -> "EngineBook":
+        """The Docker Engines that administrators have added to those of the settings."""
 
     @property
     def uses(self) -> "UseBook":

@@ -23,6 +23,7 @@ from zoe.store.base import (
     Token,
 )
 from zoe.store.contents import Contents
+from zoe.store.engines import MemoryEngineBook
 from zoe.store.hints import Hints
 from zoe.store.marks import MemoryMarkBook
 from zoe.store.outcomes import WAITING
@@ -46,6 +47,7 @@ class MemoryStore:
         self._hints = Hints()
         self.accounts = MemoryAccountBook()
         self.marks = MemoryMarkBook()
+        self.engines = MemoryEngineBook()
         self.uses = MemoryUseBook(lambda: self._contents.executions.keys(), self._check_epoch)
 
     async def open(self) -> None:

@@ -28,6 +28,7 @@ from zoe.store.base import (
 )
 from zoe.store.changes import SILENT, check_effect, missing, subject
 from zoe.store.database import Connection, Database
+from zoe.store.engines import PostgresEngineBook
 from zoe.store.lease import Lease
 from zoe.store.listener import Listener, payload_of
 from zoe.store.marks import PostgresMarkBook
@@ -55,6 +56,7 @@ class PostgresStore:
         self._submissions = Submissions(self._insert)
         self.accounts = PostgresAccountBook(self._database)
         self.marks = PostgresMarkBook(self._database)
+        self.engines = PostgresEngineBook(self._database)
         self.uses = PostgresUseBook(self._database)
 
     async def open(self) -> None:

@@ -307,6 +307,19 @@ ON CONFLICT (name) DO UPDATE SET document = excluded.document
 -- name: remove_mark
 DELETE FROM node_mark WHERE name = %(name)s
 
+-- name: engines
+SELECT document FROM engine ORDER BY name
+
+-- name: add_engine
+INSERT INTO engine (name, document) VALUES (%(name)s, %(document)s)
+ON CONFLICT (name) DO NOTHING
+
+-- name: let_engine_go
+UPDATE engine SET document = document || %(document)s WHERE name = %(name)s
+
+-- name: forget_engine
+DELETE FROM engine WHERE name = %(name)s AND (document ->> 'leaving')::boolean
+
 -- name: put_instance_uses
 -- Of executions that are still there; what grows never becomes less, whoever sampled it.
 INSERT INTO instance_use AS known

@@ -295,3 +295,10 @@ CREATE TABLE standby (
     holder text COLLATE "C" PRIMARY KEY,
     seen_at timestamptz NOT NULL -- when it looked last whether it can lead
 );
+
+-- The Docker Engines that administrators have added to those of the settings.
+
+CREATE TABLE engine (
+    name text COLLATE "C" PRIMARY KEY,
+    document jsonb NOT NULL -- the whole engine, as zoe.model.codec writes it
+);

@@ -21,6 +21,7 @@ from backend_worlds import (
     stopped,
 )
 from container_worlds import DockerWorld
+from docker_engine import IMAGE
 from docker_registry import COMMAND, TestRegistry, registry_beside
 from zoe.backends.base import Refused, Retryable
 from zoe.backends.docker import pulls
@@ -309,3 +310,12 @@ async def test_the_stop_of_all_gives_pulls_up(
     await backend.shutdown(grace_seconds=1)
     registry.resume()
     assert not any(running(one) for one in (await backend.observe()).instances)
+
+
+async def test_a_node_tells_its_images_and_whether_it_gets_others(world: DockerWorld) -> None:
+    for policy, gets in (("missing", True), ("always", True), ("never", False)):
+        backend = world.backend(pull=policy)
+        await backend.open()
+        (node,) = (await backend.observe()).nodes
+        assert (node.holds_image(IMAGE), node.pulls) == (True, gets)
+        assert (node.has_image("none"), node.holds_image("none")) == (gets, False)

@@ -14,35 +14,24 @@ from weakref import WeakValueDictionary
 from zoe.backends.base import Refused, Retryable
 from zoe.backends.docker.attempt import RETRY_SECONDS, Attempt, never_started, stop_all
 from zoe.backends.docker.claims import check_claims
-from zoe.backends.docker.config import (
-    EVERYWHERE,
-    WORKSPACE,
-    GpuDriver,
-    container_config,
-    guarded_by,
-    limits_config,
-    mounts_config,
-    owner_of,
-    why_not,
-)
+from zoe.backends.docker.config import GpuDriver, guarded_by, limits_config, why_not
 from zoe.backends.docker.engine import OOM, Body, NotThere
 from zoe.backends.docker.host import Host, NoImage
-from zoe.backends.docker.names import Key, execution_of, host_name, key_of
+from zoe.backends.docker.names import Key, execution_of, key_of
 from zoe.backends.docker.notes import Note, Notes
 from zoe.backends.docker.output import Output
 from zoe.backends.docker.pending import Pending
+from zoe.backends.docker.recipe import Recipe
 from zoe.backends.docker.registries import Passwords
-from zoe.backends.docker.stats import sample_engine
+from zoe.backends.docker.stats import sample_engines
 from zoe.backends.fence import Fence
-from zoe.backends.peers import counts_by_service
 from zoe.backends.watchers import Watchers
 from zoe.model.cluster import Node, Observation, ObservedInstance
-from zoe.model.engines import EngineSpec
+from zoe.model.engines import EngineSpec, parse_engines
 from zoe.model.execution import Execution, ServiceInstance
-from zoe.model.launch import Place, launch
 from zoe.model.logs import log_folder
 from zoe.model.resources import Resources
-from zoe.model.samples import InstanceSample, NodeSample, Samples
+from zoe.model.samples import Samples
 from zoe.model.volumes import VolumeSpec
 from zoe.model.zapp import Service, ZApp
 
@@ -83,19 +72,16 @@ class DockerBackend:
         self._notes = Notes(data_dir.absolute() / self.name)
         self._logs_dir = logs_dir.absolute()
         self._workspaces_dir = workspaces_dir.absolute()
-        self._gpu_driver = gpu_driver
-        self._api_url = api_url
         self._pull = pull
         self._volumes = {volume.name: volume for volume in volumes}
+        self._recipe = Recipe(deployment, self._workspaces_dir, gpu_driver, api_url, self._volumes)
+        self._data_dir = data_dir
         self._guarded = guarded_by(data_dir, engines)
-        passwords = Passwords(docker_auth or Path.home() / ".docker/config.json")
+        self._passwords = Passwords(docker_auth or Path.home() / ".docker/config.json")
         self.fence = Fence()
-        self._hosts = {
-            spec.name: Host(
-                spec, deployment, passwords, tells_images=pull == "never", check=self.fence.check
-            )
-            for spec in engines
-        }
+        self._added: dict[str, EngineSpec] = {}
+        """The engines that are used beside those of the settings."""
+        self._hosts = {spec.name: self._host(spec) for spec in engines}
         self._attempts: dict[Key, Attempt] = {}
         self._pending: dict[Key, Pending] = {}
         self._never_started: dict[Key, ObservedInstance] = {}
@@ -104,7 +90,8 @@ class DockerBackend:
         """Containers that a look which began before may still list."""
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._watchers = Watchers()
-        self._staying: list[asyncio.Task[None]] = []
+        self._staying: dict[str, asyncio.Task[None]] = {}
+        """What follows each engine, by its name."""
 
     async def open(self) -> None:
         """Find what runs and what ended; an engine that does not answer is tried again later."""
@@ -113,17 +100,35 @@ class DockerBackend:
             if note.never_started:
                 self._never_started[note.key] = never_started(note)
         await asyncio.gather(*(self._try_look(host) for host in self._hosts.values()))
-        self._staying = [asyncio.create_task(self._stay(host)) for host in self._hosts.values()]
+        for name, host in self._hosts.items():
+            self._staying[name] = asyncio.create_task(self._stay(host))
 
     async def close(self) -> None:
         """Let go; containers go on running."""
         self._watchers.close()
-        for task in self._staying:
+        for task in self._staying.values():
             task.cancel()
-        await asyncio.gather(*self._staying, return_exceptions=True)
+        await asyncio.gather(*self._staying.values(), return_exceptions=True)
         await asyncio.gather(*(attempt.close() for attempt in self._known()))
         for host in self._hosts.values():
             await host.engine.close()
+
+    async def use(self, engines: str) -> None:
+        """Use these engines, written as in the settings, too, and no others beside those.
+
+        One that is used no longer is left as it is: what is known of it is forgotten.
+        """
+        self._notes.keep_engines(engines)
+        wanted = {spec.name: spec for spec in parse_engines(engines)} if engines else {}
+        for name in [name for name, spec in self._added.items() if spec != wanted.get(name)]:
+            del self._added[name]
+            await self._drop(self._hosts.pop(name))
+        for name in wanted.keys() - self._hosts.keys():
+            self._added[name] = wanted[name]
+            self._hosts[name] = self._host(wanted[name])
+            self._staying[name] = asyncio.create_task(self._stay(self._hosts[name]))
+        specs = [host.engine.spec for host in self._hosts.values()]
+        self._guarded = guarded_by(self._data_dir, specs)
 
     async def shutdown(self, *, grace_seconds: float) -> None:
         """Stop every attempt and wait for their ends, which the next master will find.
@@ -221,12 +226,13 @@ class DockerBackend:
 
     async def sample(self) -> Samples:
         """Return what every engine that answers, and every attempt that lives there, use."""
-        reachable = [host for host in self._hosts.values() if host.is_reachable]
-        found = [one for one in await asyncio.gather(*map(self._sample, reachable)) if one]
-        return Samples(
-            tuple(node for node, _ in found),
-            tuple(sample for _, samples in found for sample in samples),
-        )
+        reachable = [host.engine for host in self._hosts.values() if host.is_reachable]
+        containers = {
+            each.id: (key, each.seen.node, each.memory_kills)
+            for key, each in self._attempts.items()
+            if each.lives
+        }
+        return await sample_engines(reachable, containers)
 
     def watch(self) -> AsyncIterator[ObservedInstance]:
         """Yield what changes."""
@@ -242,6 +248,22 @@ class DockerBackend:
         if len(self._hosts) > 1 and not self.networks_span_nodes:
             notes.append("instances on different engines do not reach each other by name")
         return notes
+
+    def _host(self, spec: EngineSpec) -> Host:
+        pulls = self._pull != "never"
+        return Host(spec, self._deployment, self._passwords, pulls=pulls, check=self.fence.check)
+
+    async def _drop(self, host: Host) -> None:
+        """Follow an engine no longer, and what is on it."""
+        gone = [each for each in self._known() if each.seen.node == host.engine.name]
+        for each in gone:
+            key = (each.seen.instance_id, each.seen.attempt)
+            self._attempts.pop(key, None)
+            self._pending.pop(key, None)
+        staying = self._staying.pop(host.engine.name)
+        staying.cancel()
+        await asyncio.gather(staying, *(each.close() for each in gone), return_exceptions=True)
+        await host.end()
 
     # Finding what is there.
 
@@ -260,7 +282,7 @@ class DockerBackend:
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _look_everywhere(self) -> None:
-        for host in self._hosts.values():
+        for host in list(self._hosts.values()):
             await self._look(host)
 
     def _note_memory_kills(self, lines: Sequence[bytes]) -> None:
@@ -269,21 +291,6 @@ class DockerBackend:
                 for attempt in self._attempts.values():
                     if attempt.id == event["Actor"]["ID"]:
                         attempt.note_memory_kill()
-
-    async def _sample(self, host: Host) -> tuple[NodeSample, list[InstanceSample]] | None:
-        """Return what one engine tells; None when it does not answer, or nobody named it."""
-        name = host.engine.name
-        if not host.engine.spec.url:
-            return None
-        containers = {
-            attempt.id: (key, attempt.memory_kills)
-            for key, attempt in self._attempts.items()
-            if attempt.lives and attempt.seen.node == name
-        }
-        try:
-            return await sample_engine(host.engine, containers)
-        except (Retryable, Refused):
-            return None
 
     async def _see(self, host: Host) -> Node:
         await self._try_look(host)
@@ -335,7 +342,7 @@ class DockerBackend:
     def _adopt(self, host: Host, key: Key, container: Body) -> None:
         """Follow a container that was started; one that another look has found stays as it is."""
         self._pending.pop(key, None)
-        if key not in self._attempts:
+        if key not in self._attempts and self._hosts.get(host.engine.name) is host:
             note = self._notes.find(key)
             output = Output(self._logs_dir, key, self.fence)
             self._attempts[key] = Attempt(
@@ -379,20 +386,10 @@ class DockerBackend:
     def _config(
         self, execution: Execution, instance: ServiceInstance, service: Service, host: Host
     ) -> dict[str, object]:
-        hosts = {
-            f"{name}.{ordinal}": host_name(name, ordinal)
-            for name, count in counts_by_service(execution, instance).items()
-            for ordinal in range(count)
-        }
-        place = Place(self._deployment, hosts, WORKSPACE, self._api_url, listen=EVERYWHERE)
-        what = launch(execution, instance, place)
-        owner = owner_of(self._workspaces_dir, execution.owner)
         publish = bool(host.engine.spec.address)
-        config = container_config(
-            self._deployment, instance, service, what, owner, self._gpu_driver, publish=publish
+        return self._recipe.config(
+            execution, instance, service, publish=publish, guarded=self._guarded
         )
-        config["HostConfig"]["Mounts"] += mounts_config(service, self._volumes, self._guarded)
-        return config
 
     def _lock(self, instance_id: str) -> asyncio.Lock:
         """Return what lets calls about one instance happen one after the other."""

@@ -154,7 +154,8 @@ def limits_config(limits: Resources, quota_milli: int = 0) -> dict[str, int]:
 
 def guarded_by(data_dir: Path, engines: Iterable[EngineSpec]) -> list[str]:
     """Return what of this deployment no volume may open, beside what is closed anyway."""
-    closed = [data_dir, *(Path(engine.socket) for engine in engines if engine.socket)]
+    sockets = (engine.socket or engine.remote_socket for engine in engines)
+    closed = [data_dir, *map(Path, filter(None, sockets))]
     return [str(each.resolve()) for each in closed]
 
 

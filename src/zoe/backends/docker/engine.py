@@ -11,10 +11,10 @@ from aiodocker import Docker, DockerError
 from aiohttp.http_exceptions import HttpProcessingError
 
 from zoe.backends.base import Refused, Retryable
-from zoe.backends.docker.connection import connection_to
+from zoe.backends.docker.connection import Way
 from zoe.backends.docker.names import DEPLOYMENT
-from zoe.certificates import TLS_HINT, tls_problem
 from zoe.model.engines import EngineSpec
+from zoe.ssh import SshFailed
 
 CALL_SECONDS = 30.0
 CONNECT_SECONDS = 5.0
@@ -54,7 +54,9 @@ class Engine:
         self.spec = spec
         self._mine = json.dumps({"label": [f"{DEPLOYMENT}={deployment}"]})
         self._session: aiohttp.ClientSession | None = None
+        self._is_closed = False
         self._docker: Docker
+        self._way: Way
 
     @property
     def name(self) -> str:
@@ -67,10 +69,12 @@ class Engine:
         return bool(self.spec.socket)
 
     async def close(self) -> None:
-        """Let go."""
+        """Let go, for good."""
+        self._is_closed = True
         if self._session is not None:
             await self._docker.close()
             await self._session.close()
+            await self._way.close()
             self._session = None
 
     # The machine.
@@ -259,7 +263,7 @@ class Engine:
         """Ask, and read the answer as it comes. The library has no public way for both."""
         data = None if body is None else json.dumps(body)
         try:
-            docker = self._connected()
+            docker = await self._connected()
             async with docker._query(
                 path, method, params=dict(params), data=data, headers=headers
             ) as answer:
@@ -269,32 +273,44 @@ class Engine:
                     answer.close()
         except DockerError as error:
             raise self._in_words(error) from error
+        except SshFailed as error:
+            why = f"{self.name} cannot be reached at {self.spec.url}: {error}"
+            raise Unreachable(why, hint=error.hint) from error
         except aiohttp.ServerTimeoutError as error:
             raise Unreachable(
                 f"{self.name} at {self.spec.url} did not answer within {CONNECT_SECONDS:g} s",
                 hint="is that machine up, and does nothing between block the port?",
             ) from error
+        except RuntimeError as error:
+            if not self._is_closed:
+                raise
+            raise Unreachable(f"{self.name} is not used any more") from error
         except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
             if isinstance(error, TimeoutError):
                 raise  # that of who asks
-            why = tls_problem(error)
+            why, hint = self._way.trouble(error)
             said = f" at {self.spec.url}: {why}" if why else f" broke off: {error}"
-            raise Unreachable(f"{self.name}{said}", hint=TLS_HINT if why else "") from error
+            raise Unreachable(f"{self.name}{said}", hint=hint) from error
 
-    def _connected(self) -> Docker:
+    async def _connected(self) -> Docker:
+        if self._is_closed:  # somebody who began before is late
+            raise Unreachable(f"{self.name} is not used any more")
         if self._session is None:
-            connector, url = connection_to(self.spec)
+            self._way = Way(self.spec)
+            connector, url = self._way.connector, self._way.url
             waits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
             self._session = aiohttp.ClientSession(connector=connector, timeout=waits)
             # The library gives each question a timeout of its own, whatever the session has.
             self._docker = Docker(url, connector=connector, session=self._session, timeout=waits)
+        await self._way.open()
         return self._docker
 
     def _in_words(self, error: DockerError) -> Retryable | Refused:
         said = error.message.strip() or "no reason given"
         if error.status == _UNREACHABLE:
-            if why := tls_problem(error):
-                return Unreachable(f"{self.name} at {self.spec.url}: {why}", hint=TLS_HINT)
+            why, hint = self._way.trouble(error)
+            if why:
+                return Unreachable(f"{self.name} at {self.spec.url}: {why}", hint=hint)
             return Unreachable(
                 f"{self.name} cannot be reached at {self.spec.url}",
                 hint="does dockerd run, and may this user use its socket? `zoe doctor` looks.",

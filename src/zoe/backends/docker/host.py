@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from zoe import failpoints
@@ -34,6 +34,8 @@ OTHERS_START_SECONDS = 2.0
 NETWORK_TRIES = 20
 NETWORK_PAUSE_SECONDS = 0.1
 """How often, and how long after each other, a network that is used is tried to be removed."""
+END_SECONDS = 3.0
+"""How long an engine that is used no longer is tidied up."""
 
 
 class NoImage(NotThere):
@@ -43,7 +45,7 @@ class NoImage(NotThere):
 class Host:
     """An engine with its machine, the networks of executions on it, and the images it is getting.
 
-    With ``tells_images`` the node says which it has, as it gets no others. ``check`` raises
+    The node says which it has, and with ``pulls`` that it gets others, too. ``check`` raises
     Retryable when nothing may be started any more.
     """
 
@@ -53,14 +55,14 @@ class Host:
         deployment: str,
         passwords: Passwords = NO_PASSWORDS,
         *,
-        tells_images: bool = False,
+        pulls: bool = True,
         check: Callable[[], None] = lambda: None,
     ) -> None:
         self._check = check
         self.engine = Engine(spec, deployment)
         self.pulls = Pulls(self.engine, passwords)
         self._deployment = deployment
-        self._machine = Machine(self.engine, deployment, tells_images=tells_images)
+        self._machine = Machine(self.engine, deployment, pulls=pulls)
         self._why = "nobody has asked it yet"
         self._free = asyncio.Semaphore(CONCURRENCY)
         self._using: Counter[int] = Counter()
@@ -164,6 +166,14 @@ class Host:
             execution_id = network["Labels"].get(EXECUTION, "")
             if execution_id.isdigit() and int(execution_id) not in used:
                 await self.remove_network(int(execution_id))
+
+    async def end(self) -> None:
+        """Remove what networks of this deployment are still there, if it answers, and let go."""
+        if self.is_reachable:
+            with suppress(Retryable, Refused, TimeoutError):
+                async with asyncio.timeout(END_SECONDS):
+                    await self.remove_networks(set())
+        await self.engine.close()
 
     async def _create(self, name: str, key: Key, config: Mapping[str, Any]) -> tuple[str, bool]:
         """Create a container, if it is not there; return its id, and whether it was not."""

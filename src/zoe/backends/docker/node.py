@@ -21,9 +21,9 @@ _NANO = 10**9
 class Machine:
     """What was seen of an engine's machine last; it is kept while the engine does not answer."""
 
-    def __init__(self, engine: Engine, deployment: str, *, tells_images: bool) -> None:
+    def __init__(self, engine: Engine, deployment: str, *, pulls: bool) -> None:
         self._engine = engine
-        self._tells_images = tells_images
+        self._pulls = pulls
         self._deployment = deployment
         self._foreign: dict[str, Resources] = {}
         """What each container of others has as limits, by id."""
@@ -39,7 +39,8 @@ class Machine:
             foreign=await self._used_by_others(),
             labels=spec.labels,
             gpus=spec.gpus,
-            images=await self._images() if self._tells_images else None,
+            images=await self._images(),
+            pulls=self._pulls,
         )
 
     async def _images(self) -> frozenset[str]:

@@ -11,6 +11,9 @@ from pathlib import Path
 from zoe.backends.base import Retryable
 from zoe.backends.docker.names import Key
 
+_ENGINES = "engines"
+"""The file of the engines that were added while a master ran."""
+
 
 @dataclass
 class Note:
@@ -55,21 +58,34 @@ class Notes:
 
     def save(self, note: Note) -> None:
         """Keep it; what was kept before is replaced at once or not at all. Raises Retryable."""
-        path = self._path(note.key)
-        draft = path.with_suffix(f".{os.getpid()}")
-        try:
-            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-                json.dump(asdict(note), file)
-            draft.replace(path)
-        except OSError as error:
-            raise Retryable(f"{path} cannot be written: {error.strerror}") from error
+        self._write(self._path(note.key), json.dumps(asdict(note)))
 
     def remove(self, key: Key) -> None:
         """Forget the note of an attempt."""
         self._path(key).unlink(missing_ok=True)
 
+    def keep_engines(self, engines: str) -> None:
+        """Keep the engines that are used beside those of the settings. Raises Retryable."""
+        self._write(self._folder / _ENGINES, engines)
+
+    def engines(self) -> str:
+        """Return the engines that were used beside those of the settings: no store is needed."""
+        try:
+            return (self._folder / _ENGINES).read_text()
+        except FileNotFoundError:
+            return ""
+
     def _path(self, key: Key) -> Path:
         return self._folder / f"{key[0].replace('/', '.')}.{key[1]}.json"
+
+    def _write(self, path: Path, text: str) -> None:
+        draft = path.with_suffix(f".{os.getpid()}")
+        try:
+            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                file.write(text)
+            draft.replace(path)
+        except OSError as error:
+            raise Retryable(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _read(path: Path) -> Note | None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zoe.backends.docker.backend import DockerBackend
+from zoe.backends.docker.notes import Notes
 from zoe.model.engines import EngineSpec, parse_engines
 from zoe.model.errors import ZoeError
 
@@ -22,7 +23,7 @@ async def shut_down(
     grace_seconds: float,
     kind: type[DockerBackend] = DockerBackend,
 ) -> None:
-    """Stop everything with this grace; how it ended is kept for the next master.
+    """Stop everything, also on engines that were added since; how it ended is kept for the next.
 
     Raises ZoeError when something may go on: it takes too long, or its engine does not answer.
     """
@@ -35,6 +36,9 @@ async def shut_down(
     )
     await backend.open()
     try:
+        if added := Notes(data_dir / kind.name).engines():
+            await backend.use(added)
+            await backend.observe()
         async with asyncio.timeout(grace_seconds + KILL_SECONDS):
             await backend.shutdown(grace_seconds=grace_seconds)
     except TimeoutError:

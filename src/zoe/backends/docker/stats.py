@@ -9,7 +9,7 @@ from zoe.backends.base import Refused, Retryable
 from zoe.backends.docker.engine import Engine, NotThere
 from zoe.backends.docker.names import Key
 from zoe.backends.machine import sample_machine
-from zoe.model.samples import InstanceSample, NodeSample
+from zoe.model.samples import InstanceSample, NodeSample, Samples
 
 CONCURRENCY = 100
 """Containers that one engine is asked about at once.
@@ -17,6 +17,30 @@ CONCURRENCY = 100
 It looks at all that somebody asks about once a second and answers then: to ask about a few after
 the others would only let it look more often.
 """
+
+
+async def sample_engines(
+    engines: Iterable[Engine], containers: Mapping[str, tuple[Key, str, int]]
+) -> Samples:
+    """Return what engines that answer, and our living ``containers`` there, use.
+
+    ``containers`` are by id: whose each is, on which engine, and what :func:`sample_engine` says.
+    """
+
+    async def sample(engine: Engine) -> tuple[NodeSample, list[InstanceSample]] | None:
+        there = {
+            id: (key, kills) for id, (key, name, kills) in containers.items() if name == engine.name
+        }
+        try:
+            return await sample_engine(engine, there)
+        except (Retryable, Refused):
+            return None
+
+    asked = [engine for engine in engines if engine.spec.url]  # nobody named the others
+    found = [one for one in await asyncio.gather(*map(sample, asked)) if one]
+    return Samples(
+        tuple(node for node, _ in found), tuple(each for _, samples in found for each in samples)
+    )
 
 
 async def sample_engine(

@@ -11,7 +11,6 @@ from zoe.backends.docker.backend import DockerBackend
 from zoe.backends.docker.config import GpuDriver, guarded_by
 from zoe.backends.docker.host import Host
 from zoe.backends.docker.names import EXECUTION, execution_of
-from zoe.backends.swarm.managing import ManagingEngine
 from zoe.backends.swarm.node import NodeHost, spec_of
 from zoe.backends.swarm.service import service_spec
 from zoe.backends.swarm.view import Swarm
@@ -30,10 +29,11 @@ DEPLOYMENT_MAX = 40
 
 
 class SwarmBackend(DockerBackend):
-    """Runs instances on the nodes of the swarm that the first of ``engines`` is a manager of.
+    """Runs instances on the nodes of the swarm that ``engines`` are of; at least one is a manager.
 
-    The others, and that one, are the engines of the nodes called as they are: for what a manager
-    cannot do. Every node has all folders under the same names, by a shared file system.
+    The first that is one is asked, and another while it does not answer. Each is the engine of
+    the node called as it is, for what a manager cannot do. Every node has all folders under the
+    same names, by a shared file system.
     """
 
     name = "swarm"
@@ -65,7 +65,7 @@ class SwarmBackend(DockerBackend):
         )
         self._guarded = guarded_by(data_dir, engines)
         self._named = {spec.name: spec for spec in engines}
-        self._swarm = Swarm(ManagingEngine(engines[0], deployment))
+        self._swarm = Swarm(engines, deployment)
         self._tidy_at = 0.0
         self._dropped: set[int] = set()
         """Executions whose networks this master has used, and uses no more."""
@@ -80,12 +80,12 @@ class SwarmBackend(DockerBackend):
             )
         await super().open()
         await self._look_everywhere()
-        self._staying = [asyncio.create_task(self._watch_swarm())]
+        self._staying[self.name] = asyncio.create_task(self._watch_swarm())
 
     async def close(self) -> None:
         """Let go; services go on running."""
         await super().close()
-        await self._swarm.manager.close()
+        await self._swarm.close()
 
     async def observe(self) -> Observation:
         """Return every node, and every attempt; none while the manager does not answer."""

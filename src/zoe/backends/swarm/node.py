@@ -132,10 +132,10 @@ class NodeEngine(Engine):
             while self._swarm.container(container)["State"]["Running"]:
                 await self._swarm.next_look()
 
-    def _connected(self) -> Docker:
+    async def _connected(self) -> Docker:
         if not self.is_named:
             raise Refused(f"swarm_engines names no engine for {self.name}")
-        return super()._connected()
+        return await super()._connected()
 
     async def _inside(self, container: str) -> str:
         """Return the id of an attempt on its own engine; empty: it has none yet."""

@@ -11,6 +11,7 @@ from zoe.backends.docker.engine import Body, NotThere
 from zoe.backends.docker.names import is_whole
 from zoe.backends.swarm.managing import ManagingEngine
 from zoe.backends.swarm.task import container_of, node_id_of
+from zoe.model.engines import EngineSpec
 from zoe.model.resources import CORE, Resources
 
 _LIVE = frozenset({"assigned", "accepted", "preparing", "ready", "starting", "running"})
@@ -34,14 +35,17 @@ class Sight:
 
 
 class Swarm:
-    """What a manager tells, kept while it does not answer."""
+    """What a manager tells, kept while none answers; ``engines`` are those that may be managers."""
 
-    def __init__(self, manager: ManagingEngine) -> None:
-        self.manager = manager
+    def __init__(self, engines: Sequence[EngineSpec], deployment: str) -> None:
+        self._deployment = deployment
+        self._managers = {spec.name: ManagingEngine(spec, deployment) for spec in engines}
+        self.manager = self._managers[engines[0].name]
+        """The one that is asked: another one, when it does not answer as a manager any more."""
         self._sight = Sight()
         self._looks = asyncio.Lock()
         self._looked = asyncio.Condition()
-        self.why = f"{manager.name} has not been asked yet"
+        self.why = f"{self.manager.name} has not been asked yet"
         """Why the last look failed; empty: it did not."""
         self.has_answered = False
         self.using: Counter[int] = Counter()
@@ -60,16 +64,54 @@ class Swarm:
         """Look again, and tell those who wait; raises Retryable and Refused, and says why."""
         async with self._looks:  # one after the other: none replaces a later one
             try:
-                nodes = await self.manager.nodes()
-                services = await self.manager.services()
-                tasks = await self.manager.tasks()
+                self._sight = await self._see(self.manager)
             except (Retryable, Refused) as error:
-                self.why = str(error)
-                raise
-            self._sight = _sight(nodes, services, tasks)
+                if not await self._ask_another():
+                    self.why = str(error)
+                    raise
             self.why, self.has_answered = "", True
         async with self._looked:
             self._looked.notify_all()
+
+    async def close(self) -> None:
+        """Let go of all managers."""
+        for manager in self._managers.values():
+            await manager.close()
+
+    async def _see(self, manager: ManagingEngine) -> Sight:
+        nodes = await manager.nodes()
+        seen = _sight(nodes, await manager.services(), await manager.tasks())
+        if self._sight.nodes and not self._sight.nodes.keys() & seen.nodes.keys():
+            raise Retryable(
+                f"{manager.name} is a manager of another swarm than before",
+                hint="if that is meant, start Zoe again: what ran in the other one is lost.",
+            )
+        return seen
+
+    async def _ask_another(self) -> bool:
+        """Look by the first of the other managers that answers, which is asked from now on.
+
+        All are asked at once, so that it takes no longer where many are away.
+        """
+        others = {n: each for n, each in self._managers.items() if each is not self.manager}
+        leads = {name for name, node in self.nodes.items() if node.get("ManagerStatus")}
+        known = [others[name] for name in others if name in leads]
+        asked = known or list(others.values())  # a manager may be called as no node is
+        found = await asyncio.gather(*map(self._try, asked))
+        for manager, seen in zip(asked, found, strict=True):
+            if seen is not None:
+                before, self.manager, self._sight = self.manager, manager, seen
+                # What is still followed there is followed here: a silent one might never say so.
+                self._managers[before.name] = ManagingEngine(before.spec, self._deployment)
+                await before.close()
+                return True
+        return False
+
+    async def _try(self, manager: ManagingEngine) -> Sight | None:
+        try:
+            return await self._see(manager)
+        except (Retryable, Refused):
+            return None
 
     async def next_look(self) -> None:
         """Wait until somebody has looked again."""
