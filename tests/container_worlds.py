@@ -1,6 +1,8 @@
 """Worlds of the back-ends that run containers, each on a real engine or swarm."""
 
+import asyncio
 import shlex
+import time
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -49,6 +51,8 @@ for my $peer (@ARGV) {
 }
 """
 MIB = 2**20
+LET_GO_SECONDS = 20.0
+"""How long a busy engine may take to let go of a network."""
 
 
 @dataclass
@@ -92,10 +96,30 @@ class DockerWorld:
 
     async def end(self) -> None:
         """End everything; fail when a container, a network or a volume is left."""
-        await self._end_all()
+        last = await self._end_all()
+        if not await self._is_empty(last) and (network := self._network()):
+            self.engine.recount(network)
+            await self._is_empty(last)
+        await last.close()
         assert self.engine.things() == self.things_before
 
-    async def _end_all(self) -> None:
+    async def _is_empty(self, last: DockerBackend) -> bool:
+        """Give the engine time to let go of networks: a look at the machine tries again."""
+        deadline = time.monotonic() + LET_GO_SECONDS
+        while self.engine.things() != self.things_before:
+            if time.monotonic() > deadline:
+                return False
+            await last.observe()
+            await asyncio.sleep(0.1)
+        return True
+
+    def _network(self) -> str:
+        """Return the name of the network that alone is left, or an empty one."""
+        left = self.engine.things() - self.things_before
+        names = [thing.removeprefix("network ") for thing in left if thing.startswith("network ")]
+        return names[0] if len(left) == len(names) == 1 else ""
+
+    async def _end_all(self) -> DockerBackend:
         for backend in self.opened:
             await backend.close()
         last = self.backend()
@@ -103,7 +127,7 @@ class DockerWorld:
         await last.shutdown(grace_seconds=0.2)
         for one in (await last.observe()).instances:
             await last.remove(one.instance_id, one.attempt)
-        await last.close()
+        return last
 
 
 @dataclass
@@ -138,7 +162,7 @@ class SwarmWorld(DockerWorld):
 
     async def end(self) -> None:
         """End everything; fail when anything is left on any node."""
-        await self._end_all()
+        await (await self._end_all()).close()
         last = self.backend()
         last.unused_seconds = 0.5
         await last.open()  # a network goes when every node has let go of it

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from backend_worlds import (
+    NODE,
     SLEEPS,
     Program,
     end_of,
     eventually,
+    make_execution,
     make_instance,
     output,
     ready,
@@ -163,6 +165,17 @@ async def test_where_every_port_is_taken_a_start_is_tried_again(world: DockerWor
         world.engine.publish_at(32768, 60999)
         world.engine.kill()
         world.engine.start()
+
+
+async def test_a_full_disk_is_said_and_passes(world: DockerWorld, backend: DockerBackend) -> None:
+    execution = make_execution(world.service(Program(prints="here")))
+    instance = make_instance(execution)
+    with world.engine.full_disk():
+        with pytest.raises(Retryable, match=rf"^{NODE}: .*no space left on device"):
+            await backend.start(execution, instance)
+        assert (await backend.observe()).instances == ()
+    await backend.start(execution, instance)
+    await eventually(lambda: output(world, instance) == "here\n")
 
 
 async def test_a_grace_that_ended_while_no_master_ran_is_over(
