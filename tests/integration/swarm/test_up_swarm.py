@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from docker_engine import IMAGE
 from stack import Deployment, deployment_in, until
 from swarm_engines import MANAGER, WORKERS, TestSwarm
+from walkthrough import walk_through
 from zoe.cli.engines import swarm_findings
 from zoe.model.engines import parse_engines
 
@@ -31,7 +33,9 @@ def engines_of(swarm: TestSwarm) -> str:
 
 @pytest.fixture
 def deployment(tmp_path: Path, swarm: TestSwarm) -> Iterator[Deployment]:
-    (shown,) = re.findall(r"^```yaml\n(.*?)^```", HOWTO.read_text(), re.MULTILINE | re.DOTALL)
+    (shown,) = re.findall(
+        r"^```yaml title=.*?\n(.*?)^```", HOWTO.read_text(), re.MULTILINE | re.DOTALL
+    )
     assert IMAGE in shown
     (tmp_path / "grows.yaml").write_text(shown)
     before = swarm.things()
@@ -120,6 +124,13 @@ def test_down_ends_the_services_or_keeps_them(deployment: Deployment, swarm: Tes
         for container in node.docker("ps", "--format", "{{.Names}}").split()
         if container.startswith("zoe-test-up-")
     ]
+
+
+def test_the_page_does_what_it_says(deployment: Deployment, swarm: TestSwarm) -> None:
+    deployment.data_dir = deployment.folder / ".local/share/zoe"
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = deployment.environment | {"PATH": path, "DOCKER_HOST": swarm.manager.url}
+    assert walk_through(HOWTO, deployment.folder, environment) >= 7
 
 
 def test_doctor_asks_the_swarm(deployment: Deployment, swarm: TestSwarm) -> None:
