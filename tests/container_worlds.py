@@ -131,6 +131,28 @@ class DockerWorld:
 
 
 @dataclass
+class TwoEnginesWorld(DockerWorld):
+    """A deployment with another engine beside that of its tests."""
+
+    second: TestEngine
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.second_before = self.second.things()
+
+    def backend(self, address: str = "", **options: Any) -> DockerBackend:
+        engines = [
+            EngineSpec("node-0", self.second.url),
+            EngineSpec(NODE, self.engine.url, gpus=GPUS, address=address),
+        ]
+        return super().backend(**{"engines": engines, **options})
+
+    async def end(self) -> None:
+        await super().end()
+        assert self.second.things() == self.second_before
+
+
+@dataclass
 class SwarmWorld(DockerWorld):
     """A deployment of its own on the one real swarm of this test process."""
 

@@ -303,6 +303,13 @@ def engine() -> Iterator[TestEngine]:
         yield found
 
 
+@pytest.fixture(scope="session")
+def second_engine() -> Iterator[TestEngine]:
+    """Another one, for the tests of this process that need two."""
+    with engine_of_its_own() as found:
+        yield found
+
+
 @contextmanager
 def engine_of_its_own() -> Iterator[TestEngine]:
     """Give an engine with the base image; in the end nothing is left of it but its images."""

@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 
 from backend_worlds import World, make_world
-from container_worlds import DockerWorld, SwarmWorld
+from container_worlds import DockerWorld, SwarmWorld, TwoEnginesWorld
 from zoe.backends.base import Backend
 
-REAL = [pytest.param(name, marks=pytest.mark.component(name)) for name in ("docker", "swarm")]
+REAL = [
+    pytest.param(name, marks=pytest.mark.component(name.partition("-")[0]))
+    for name in ("docker", "docker-two", "swarm")
+]
 
 
 @pytest.fixture(params=["fake", "process", "process-rlimits", *REAL])
@@ -17,6 +20,9 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     made: World
     if request.param == "docker":
         made = DockerWorld(tmp_path, request.getfixturevalue("engine"))
+    elif request.param == "docker-two":
+        engines = (request.getfixturevalue(name) for name in ("engine", "second_engine"))
+        made = TwoEnginesWorld(tmp_path, *engines)
     elif request.param == "swarm":
         made = SwarmWorld(tmp_path, swarm=request.getfixturevalue("swarm"))
     else:
