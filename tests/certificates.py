@@ -1,10 +1,10 @@
-"""Certificates for tests, made as docs/howto/docker.md says: by its own commands."""
+"""Certificates for tests, made by the commands of docs/howto/several-docker-engines.md."""
 
 import re
 import subprocess
 from pathlib import Path
 
-HOWTO = Path(__file__).parents[1] / "docs/howto/docker.md"
+HOWTO = Path(__file__).parents[1] / "docs/howto/several-docker-engines.md"
 
 
 def make_certificates(folder: Path, address: str) -> None:

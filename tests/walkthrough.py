@@ -1,6 +1,6 @@
 """A page of the documentation as its reader does it: files are written, commands run, and compared.
 
-A fence of ``yaml`` with a title is a file; one of ``console`` has commands, each with what must be
+A fence with a title is a file; one of ``console`` has commands, each with what must be
 in its output, line by line. Fences of other languages are only for reading.
 """
 
@@ -32,7 +32,7 @@ class Command:
 def steps(page: str) -> Iterator[File | Command]:
     """Yield what the reader does, in order."""
     for language, title, text in FENCE.findall(page):
-        if language == "yaml":
+        if title:
             yield File(title, text)
         elif language == "console":
             for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:

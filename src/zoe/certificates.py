@@ -5,7 +5,10 @@ from pathlib import Path
 
 from zoe.model.errors import ZoeError
 
-TLS_HINT = "the certificates are in the folder that tls= names; docs/howto/docker.md makes some"
+TLS_HINT = (
+    "the certificates are in the folder that tls= names; "
+    "docs/howto/several-docker-engines.md makes some"
+)
 
 
 class CertificatesUnusable(ZoeError):

@@ -1,5 +1,7 @@
 """Programs of the workspace, with the same application files without containers and with them."""
 
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +9,9 @@ import pytest
 
 from docker_engine import TestEngine
 from stack import Deployment, deployment_in
+from walkthrough import walk_through
+
+PAGE = Path(__file__).parents[2] / "docs/howto/batch.md"
 
 SCRIPT = """
 echo "counts $1 in $PWD as $ZOE_USER"
@@ -41,6 +46,8 @@ def deployment(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Deplo
         assert isinstance(engine, TestEngine)
         settings["ZOE_DOCKER_ENGINES"] = f"lab {engine.url} memory=1GiB"
     with deployment_in(tmp_path, **settings) as found:
+        found.data_dir = tmp_path / ".local/share/zoe"
+        found.workspace = found.data_dir / "workspaces/admin"
         found.workspace.mkdir(parents=True)
         found.zoe("up", "--detach")
         yield found
@@ -62,6 +69,13 @@ def test_a_script_of_the_workspace_runs_there(deployment: Deployment) -> None:
         "run", "batch-script", "--set", "cores=0.1", "--set", "memory=64MiB", code=2
     )
     assert "job.sh" in said
+
+
+@pytest.mark.parametrize("deployment", BOTH, indirect=True)
+def test_the_page_does_what_it_says(deployment: Deployment) -> None:
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = deployment.environment | {"PATH": path}
+    assert walk_through(PAGE, deployment.folder, environment) >= 5
 
 
 @pytest.mark.parametrize("deployment", ["process"], indirect=True)

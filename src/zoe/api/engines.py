@@ -96,7 +96,7 @@ def _check_back_end(settings: Settings, swarm_hint: str) -> None:
         case _:
             raise Conflict(
                 f"The back-end {settings.backend} runs everything on this machine.",
-                hint="Other machines need the back-end docker or swarm: docs/howto/docker.md.",
+                hint="Other machines need the back-end docker or swarm: docs/howto.",
             )
 
 
