@@ -13,7 +13,7 @@ from aiohttp import web
 from zoe.backends.base import Retryable
 from zoe.backends.docker.attempt import Attempt
 from zoe.backends.docker.connection import KEEP_ALIVE_SECONDS, Way
-from zoe.backends.docker.engine import Engine, Unreachable
+from zoe.backends.docker.engine import Engine, NotThere, Unreachable
 from zoe.backends.docker.names import ATTEMPT, GPUS, INSTANCE, READY, SHRINK
 from zoe.backends.docker.notes import Note, Notes
 from zoe.backends.docker.output import Output
@@ -54,7 +54,10 @@ class Answers:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         what = request.path.rpartition("/")[2]
         if what == "stats":
-            return web.json_response(self.stats[request.path.split("/")[-2]])
+            found = self.stats[request.path.split("/")[-2]]
+            return (
+                web.Response(body=found) if isinstance(found, bytes) else web.json_response(found)
+            )
         if what == "version":
             return web.json_response({"ApiVersion": "1.43"})
         if what in ("logs", "events"):
@@ -138,6 +141,15 @@ async def test_what_happens_soon_after_each_other_is_looked_at_once(
     answers.events = b"one\ntwo\nthree\nfo"
     async with engine.events() as batches:
         assert await anext(batches) == [b"one", b"two", b"three"]
+
+
+@pytest.mark.parametrize("body", [b"", b"null"])
+async def test_what_is_just_being_removed_uses_nothing(
+    engine: Engine, answers: Answers, body: bytes
+) -> None:
+    answers.stats = {"c1": body}
+    with pytest.raises(NotThere, match="tells nothing of c1"):
+        await engine.stats("c1")
 
 
 async def test_kills_for_memory_are_counted_across_masters(engine: Engine, tmp_path: Path) -> None:

@@ -131,9 +131,11 @@ class Engine:
     async def stats(self, container: str) -> Body:
         """Return what a container uses now; raises NotThere."""
         params = {"stream": "0", "one-shot": "1"}
-        found: Body = await self._ask(
+        found: Body | None = await self._ask(
             "GET", f"containers/{container}/stats", params, seconds=LOOK_SECONDS
         )
+        if found is None:  # so answers an engine that is just removing it
+            raise NotThere(f"{self.name} tells nothing of {container}")
         return found
 
     async def create(self, name: str, config: Body) -> str:
