@@ -6,15 +6,18 @@ was lost, what was done twice, and what was there twice at a time.
 
 import json
 import os
+import shutil
 import signal
 import threading
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from living import birth
 
-from stack import Deployment, until
+from stack import Deployment, deployment_in, until
 from zoe.client import RequestFailed, Zoe
 from zoe.failpoints import POINTS
 from zoe.model.execution import ExecutionStatus, InstanceStatus, Outcome
@@ -251,3 +254,16 @@ class Crowd(threading.Thread):
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self.join()
+
+
+@contextmanager
+def world_in(folder: Path, **settings: str) -> Iterator[World]:
+    """Give a deployment that is up, in which no failpoint fires until it is armed."""
+    with deployment_in(folder, **settings) as deployment:
+        deployment.zoe("up", "--detach")
+        deployment.workspace.mkdir(parents=True)
+        shutil.copy(Path(__file__).with_name("living.py"), deployment.workspace)
+        with deployment.client() as zoe:
+            found = World(deployment, zoe)
+            found.disarm()
+            yield found

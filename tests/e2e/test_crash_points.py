@@ -9,7 +9,6 @@ the right instances run, none twice, none is left over, and what was acknowledge
 
 import os
 import random
-import shutil
 import sys
 import time
 from collections import Counter
@@ -18,9 +17,9 @@ from pathlib import Path
 
 import pytest
 from living import birth
-from living_world import DRIVER, HEAD, WORKER, World, ending
+from living_world import DRIVER, HEAD, WORKER, World, ending, world_in
 
-from stack import deployment_in, until
+from stack import until
 from zoe.client import NotFound
 from zoe.failpoints import POINTS
 from zoe.model.execution import Outcome
@@ -185,14 +184,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         "ZOE_BACKOFF_SECONDS": "0.1",
         "ZOE_STOP_GRACE_SECONDS": "30",
     }
-    with deployment_in(tmp_path_factory.mktemp("crashes"), **settings) as deployment:
-        deployment.zoe("up", "--detach")
-        deployment.workspace.mkdir(parents=True)
-        shutil.copy(Path(__file__).with_name("living.py"), deployment.workspace)
-        with deployment.client() as zoe:
-            found = World(deployment, zoe)
-            found.disarm()
-            yield found
+    with world_in(tmp_path_factory.mktemp("crashes"), **settings) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

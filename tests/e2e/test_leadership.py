@@ -5,17 +5,15 @@ the agent what was asked of it.
 """
 
 import os
-import shutil
 import signal
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from living_world import NOTE, WORKER, World, ending
+from living_world import NOTE, WORKER, World, ending, world_in
 
-from stack import deployment_in, until
+from stack import until
 from two_masters import Masters, two_masters
 from zoe.model.execution import Outcome
 
@@ -35,14 +33,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         "ZOE_FORECAST_DEPTH": "0",
         "ZOE_SAMPLE_SECONDS": "0",
     }
-    with deployment_in(tmp_path_factory.mktemp("leadership"), **settings) as deployment:
-        deployment.zoe("up", "--detach")
-        deployment.workspace.mkdir(parents=True)
-        shutil.copy(Path(__file__).with_name("living.py"), deployment.workspace)
-        with deployment.client() as zoe:
-            found = World(deployment, zoe)
-            found.disarm()
-            yield found
+    with world_in(tmp_path_factory.mktemp("leadership"), **settings) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from judging_store import JudgingStore
-from random_wishes import random_quota, random_zapp
+from random_wishes import random_fittings, random_needs, random_quota, random_zapp
 
 from rehearsal import scheduler_of
 from zoe.model.cluster import Node, NodeMark, NodeStatus, Observation, ObservedInstance
@@ -19,7 +19,7 @@ from zoe.model.execution import (
 )
 from zoe.model.quota import Accounts, Quota, Team, User
 from zoe.model.resources import Resources
-from zoe.model.zapp import Kind, ZApp
+from zoe.model.zapp import Kind
 from zoe.scheduler.decisions import StartInstance, StopInstance
 from zoe.scheduler.events import (
     BalancesRestored,
@@ -88,36 +88,8 @@ class World(JudgingStore):
         self.tell(NodesObserved(self.nodes))
 
     def fitted(self, node: Node) -> Node:
-        """Return the node with other GPUs and images, in a world that has any.
-
-        Some GPUs are named, some only counted; some nodes tell their images, some get them.
-        """
-        if self.with_images:
-            some = frozenset(self.lot.sample("xyz", self.lot.randint(0, 3)))
-            node = replace(node, images=some if self.lot.random() < 0.6 else None)
-            node = replace(node, pulls=node.images is not None and self.lot.random() < 0.3)
-        if not self.with_gpus:
-            return node
-        count = self.lot.randint(0, 4)
-        named = tuple(self.lot.sample("abcde", count)) if self.lot.random() < 0.7 else ()
-        return replace(node, capacity=replace(node.capacity, gpus=count), gpus=named)
-
-    def asking(self, zapp: ZApp) -> ZApp:
-        """Return the application with wishes for GPUs and images, in a world that has any."""
-        if not (self.with_gpus or self.with_images):
-            return zapp
-        (framework,) = zapp.frameworks
-        services = tuple(
-            replace(
-                each,
-                resources=replace(
-                    each.resources, gpus=self.lot.choice((0, 1, 1, 2)) if self.with_gpus else 0
-                ),
-                image=self.lot.choice(("", "x", "y")) if self.with_images else "",
-            )
-            for each in framework.services
-        )
-        return replace(zapp, frameworks=(replace(framework, services=services),))
+        """Return the node with other GPUs and images, in a world that has any."""
+        return random_fittings(self.lot, node, gpus=self.with_gpus, images=self.with_images)
 
     def submit(self) -> None:
         execution = Execution(
@@ -125,7 +97,12 @@ class World(JudgingStore):
             f"e{self.next_id}",
             self.lot.choice("uv"),
             replace(
-                self.asking(random_zapp(self.chance)),
+                random_needs(
+                    self.lot,
+                    random_zapp(self.chance),
+                    gpus=self.with_gpus,
+                    images=self.with_images,
+                ),
                 kind=self.lot.choice((Kind.BATCH, Kind.BATCH, Kind.INTERACTIVE)),
             ),
             self.now,

@@ -68,7 +68,7 @@ class Lease:
         """Put the end of the lease off; take the session lock again if the session broke."""
         try:
             await self._renew(epoch, ttl_seconds)
-        except Exception:
+        except Exception:  # whatever it was, and it is told: nobody knows what the session holds
             await self._close_session()  # the next try has a new one
             raise
 

@@ -39,7 +39,8 @@ PullPolicy = Literal["missing", "always", "never"]
 
 HALF_DONE_SECONDS = 120.0
 """What was created so long ago and not started is removed: no master is still about to."""
-REMOVED_MAX = 1000  # of those removed last
+REMOVED_MAX = 1000
+"""How many removed containers are remembered, of those removed last."""
 
 
 class DockerBackend:
